@@ -1,0 +1,1 @@
+"""What the product is about, as values and pure functions: no clock, no loop, no socket."""

@@ -1,0 +1,347 @@
+"""Every change a task can undergo, as functions from a task to the task that follows and what to record.
+
+The store reads a task under a lock, asks one of these functions, and writes what it answers; nothing else
+changes a task. None means that the change no longer applies (somebody else was faster): write nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jimeng_gateway.domain import policy
+from jimeng_gateway.domain.errors import ErrorKind, Failure
+from jimeng_gateway.domain.policy import Cadence, Limits
+from jimeng_gateway.domain.record import Accepted, Item, JobState, Record
+from jimeng_gateway.domain.task import TERMINAL, Move, Result, Stage, Task, after
+
+#: (name, data) of an event.
+Fact = tuple[str, dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The task afterwards and the events that say why."""
+
+    task: Task
+    facts: tuple[Fact, ...] = ()
+
+
+def reserve(task: Task, *, owner: str, session_id: str, slot: int, reason: str, now: int) -> Change | None:
+    """A slot has been taken for a queued task."""
+    if task.stage is not Stage.QUEUED:
+        return None
+    following = _moved(task, Move.RESERVE, now, owner=owner, session_id=session_id, due_at=None)
+    return Change(following, (("task.reserved", {"session_id": session_id, "slot": slot, "reason": reason}),))
+
+
+def intend(task: Task, *, owner: str, submit_id: str, now: int) -> Change | None:
+    """The request is about to leave; from here on it may cost credits."""
+    if not _held(task, owner, Stage.SUBMITTING) or task.submit_id is not None:
+        return None
+    following = replace(
+        task, submit_id=submit_id, submitted_at=now, attempts=task.attempts + 1, updated_at=now, misses=0
+    )
+    facts: Fact = ("submit.sent", {"submit_id": submit_id, "attempt": following.attempts})
+    return Change(following, (facts,))
+
+
+def accept(
+    task: Task,
+    accepted: Accepted,
+    *,
+    limits: Limits,
+    cadence: Cadence,
+    now: int,
+    chance: float,
+    adopted: bool = False,
+) -> Change | None:
+    """The site has the job; `adopted` says that it was found by asking for its submit_id."""
+    if task.stage is not Stage.SUBMITTING or task.submit_id is None:
+        return None
+    record = accepted.record
+    following = _moved(
+        task,
+        Move.ACCEPT,
+        now,
+        owner=None,
+        history_id=accepted.history_id or None,
+        uncertain_at=None,
+        accepted_at=now,
+        misses=0,
+        deadline_at=now + limits.deadline(task.request.kind),
+        due_at=now + policy.first_poll(task.request.kind, record, cadence, chance),
+        images_total=record.images_total if record else None,
+    )
+    if record is not None:
+        following = _observed(following, record)
+    name = "submit.adopted" if adopted else "submit.accepted"
+    return Change(following, ((name, {"history_id": accepted.history_id}),))
+
+
+def refuse(
+    task: Task, failure: Failure, verdict: policy.TryAgain | policy.GiveUp, *, now: int
+) -> Change | None:
+    """The site surely did not take the current submission."""
+    if task.stage is not Stage.SUBMITTING:
+        return None
+    fact: Fact = ("submit.refused", _failure_data(failure) | {"session_id": task.session_id})
+    if isinstance(verdict, policy.TryAgain):
+        return Change(_requeued(task, now + verdict.pause, now), (fact,))
+    return Change(_failed(task, failure, now), (fact, ("task.failed", _failure_data(failure))))
+
+
+def doubt(task: Task, failure: Failure, *, now: int) -> Change | None:
+    """The submission may have been accepted: from now on the site is asked for its submit_id."""
+    if task.stage is not Stage.SUBMITTING or task.submit_id is None:
+        return None
+    following = replace(
+        task, owner=None, uncertain_at=task.uncertain_at or now, misses=0, due_at=now + 1000, updated_at=now
+    )
+    return Change(following, (("submit.uncertain", _failure_data(failure)),))
+
+
+def abandon(task: Task, *, now: int, why: str) -> Change | None:
+    """The process that held the task is gone."""
+    if task.owner is None:
+        return None
+    if task.stage is Stage.SUBMITTING and task.submit_id is not None:
+        lost = Failure(ErrorKind.NETWORK, "process_lost", why)
+        return doubt(replace(task, owner=None), lost, now=now)
+    fact: Fact = ("task.taken_over", {"reason": why})
+    if task.stage is Stage.SUBMITTING:
+        return Change(_requeued(task, now, now), (fact,))
+    return Change(replace(task, owner=None, due_at=now, updated_at=now), (fact,))
+
+
+def observe(
+    task: Task,
+    record: Record | None,
+    *,
+    limits: Limits,
+    cadence: Cadence,
+    now: int,
+    chance: float,
+) -> Change | None:
+    """What a well-formed poll reply makes of a task; `record` is None if the reply did not hold it."""
+    if task.owner is not None or task.submit_id is None:
+        return None
+    polled = replace(task, polls=task.polls + 1, misses=0 if record else task.misses + 1)
+    match task.stage:
+        case Stage.SUBMITTING if task.uncertain_at is not None:
+            return _reconcile(task, polled, record, limits=limits, cadence=cadence, now=now, chance=chance)
+        case Stage.POLLING:
+            return _poll(polled, record, cadence=cadence, now=now, chance=chance)
+        case Stage.FAILED if task.due_at is not None and not task.late:
+            return _look_for_late(polled, record, limits=limits, now=now, chance=chance)
+        case _:
+            return None
+
+
+def postpone(task: Task, *, until: int, limits: Limits, now: int) -> Change | None:
+    """The poll itself failed; nothing is known and nothing is lost."""
+    if task.due_at is None or task.owner is not None:
+        return None
+    return stop_watching(task, limits=limits, now=now) or Change(replace(task, due_at=until))
+
+
+def begin_collect(task: Task, *, owner: str) -> Change | None:
+    """A process starts to fetch the files."""
+    if task.owner is not None or not task.collecting:
+        return None
+    return Change(replace(task, owner=owner))
+
+
+def collected(task: Task, results: tuple[Result, ...], *, owner: str, now: int) -> Change | None:
+    """Every file is in hand and whole."""
+    if task.owner != owner or not task.collecting:
+        return None
+    facts: Fact = ("results.stored", {"count": len(results), "bytes": sum(r.size or 0 for r in results)})
+    if task.stage is Stage.FAILED:
+        following = replace(task, owner=None, due_at=None, results=results, updated_at=now)
+        return Change(following, (facts, ("task.collected_late", {})))
+    following = _moved(task, Move.STORE, now, owner=None, due_at=None, results=results, finished_at=now)
+    made, wanted = len(results), task.images_total or len(results)
+    data: dict[str, object] = {"results": made}
+    if made < wanted:
+        data["missing"] = wanted - made
+    return Change(following, (facts, ("task.succeeded", data)))
+
+
+def not_collected(
+    task: Task, failure: Failure, *, owner: str, limits: Limits, now: int, chance: float
+) -> Change | None:
+    """Fetching failed; the result is paid for, so it is tried again, beyond the deadline too."""
+    if task.owner != owner or not task.collecting:
+        return None
+    over = now >= task.deadline_at + limits.late_window
+    due_at = None if over else now + policy.after_download_error(task.misses, chance)
+    following = replace(task, owner=None, due_at=due_at, misses=task.misses + 1, updated_at=now)
+    return Change(following, (("download.failed", _failure_data(failure)),))
+
+
+def cancel(task: Task, *, now: int) -> Change | None:
+    """The caller does not want it any more."""
+    if task.stage in TERMINAL:
+        return None
+    following = _moved(task, Move.CANCEL, now, owner=None, due_at=None, finished_at=now)
+    return Change(following, (("task.cancelled", {"stage": str(task.stage)}),))
+
+
+def time_out(task: Task, *, limits: Limits, now: int) -> Change | None:
+    """The deadline has passed; a job the site may still finish is watched for a while longer."""
+    if task.stage in TERMINAL or task.owner is not None or now < task.deadline_at:
+        return None
+    what = "waited for a free account" if task.submit_id is None else "did not finish upstream"
+    seconds = limits.deadline(task.request.kind) // 1000
+    failure = Failure(ErrorKind.TIMEOUT, "deadline", f"the task {what} within {seconds} s")
+    following = _failed(task, failure, now)
+    if task.submit_id is not None:
+        collecting = task.stage is Stage.DOWNLOADING
+        following = replace(following, due_at=now + 60_000, late=collecting)
+    return Change(following, (("task.failed", _failure_data(failure)),))
+
+
+def fail_now(task: Task, failure: Failure, *, now: int) -> Change | None:
+    """The task can never be served."""
+    if task.stage in TERMINAL:
+        return None
+    return Change(_failed(task, failure, now), (("task.failed", _failure_data(failure)),))
+
+
+def stop_watching(task: Task, *, limits: Limits, now: int) -> Change | None:
+    """Seven days after the deadline nobody expects the result any more."""
+    if task.stage is not Stage.FAILED or task.due_at is None or task.owner is not None:
+        return None
+    if now < task.deadline_at + limits.late_window:
+        return None
+    return Change(replace(task, due_at=None, updated_at=now), (("watch.ended", {}),))
+
+
+def _reconcile(
+    task: Task,
+    polled: Task,
+    record: Record | None,
+    *,
+    limits: Limits,
+    cadence: Cadence,
+    now: int,
+    chance: float,
+) -> Change | None:
+    if record is None:
+        if policy.reconciled_absent(task, now, limits):
+            fact: Fact = ("submit.absent", {"submit_id": task.submit_id, "looks": polled.misses})
+            return Change(_requeued(polled, now, now), (fact,))
+        return Change(replace(polled, due_at=now + min(5000, policy.absent_poll(polled, chance))))
+    accepted = Accepted(record.history_id, record)
+    change = accept(polled, accepted, limits=limits, cadence=cadence, now=now, chance=chance, adopted=True)
+    if change is None or record.state in (JobState.QUEUED, JobState.RUNNING):
+        return change
+    ended = _poll(change.task, record, cadence=cadence, now=now, chance=chance)
+    return Change(ended.task, change.facts + ended.facts)
+
+
+def _poll(task: Task, record: Record | None, *, cadence: Cadence, now: int, chance: float) -> Change:
+    if record is None:
+        return Change(replace(task, due_at=now + policy.absent_poll(task, chance)))
+    seen = _observed(task, record)
+    match record.state:
+        case JobState.SUCCEEDED:
+            following = _moved(
+                seen, Move.FINISH, now, due_at=now, queue_position=None, queue_total=None, queue_eta=None
+            )
+            following = replace(following, results=_results(record.items))
+            return Change(following, (("generation.finished", {"items": len(record.items)}),))
+        case JobState.FAILED:
+            failure = record.failure or Failure(
+                ErrorKind.GENERATION_FAILED, str(record.status), "the site gave no reason"
+            )
+            return Change(_failed(seen, failure, now), (("task.failed", _failure_data(failure)),))
+        case _:
+            facts: tuple[Fact, ...] = ()
+            if record.state is JobState.RUNNING and not task.running:
+                facts = (("generation.started", {"queue_total": record.queue_total}),)
+            seen = replace(seen, running=record.state is JobState.RUNNING)
+            pause = policy.next_poll(task, record, now, cadence, chance)
+            changed = seen.progress_key != task.progress_key
+            return Change(
+                replace(seen, due_at=now + pause, updated_at=now if changed else task.updated_at), facts
+            )
+
+
+def _look_for_late(
+    task: Task, record: Record | None, *, limits: Limits, now: int, chance: float
+) -> Change | None:
+    if record is not None and record.state is JobState.SUCCEEDED:
+        found = replace(task, late=True, results=_results(record.items), due_at=now, updated_at=now)
+        return Change(found, (("generation.finished_late", {"items": len(record.items)}),))
+    if record is not None and record.state is JobState.FAILED:
+        return Change(replace(task, due_at=None, updated_at=now), (("generation.failed_late", {}),))
+    if now >= task.deadline_at + limits.late_window:
+        return stop_watching(task, limits=limits, now=now)
+    return Change(replace(task, due_at=now + policy.late_poll(now, task.deadline_at, chance)))
+
+
+def _held(task: Task, owner: str, stage: Stage) -> bool:
+    return task.owner == owner and task.stage is stage
+
+
+def _moved(task: Task, move: Move, now: int, **fields: object) -> Task:
+    return replace(task, stage=after(task.stage, move), updated_at=now, **fields)  # type: ignore[arg-type]
+
+
+def _requeued(task: Task, due_at: int, now: int) -> Task:
+    return _moved(
+        task,
+        Move.REQUEUE,
+        now,
+        owner=None,
+        session_id=None,
+        submit_id=None,
+        history_id=None,
+        uncertain_at=None,
+        misses=0,
+        due_at=due_at,
+    )
+
+
+def _failed(task: Task, failure: Failure, now: int) -> Task:
+    return _moved(task, Move.FAIL, now, owner=None, due_at=None, failure=failure, finished_at=now)
+
+
+def _observed(task: Task, record: Record) -> Task:
+    forecast = record.forecast_generate_s
+    if forecast is not None or record.forecast_queue_s is not None:
+        forecast = (forecast or 0) + (record.forecast_queue_s or 0)
+    return replace(
+        task,
+        history_id=record.history_id or task.history_id,
+        queue_position=record.queue_position,
+        queue_total=record.queue_total,
+        queue_eta=forecast,
+        images_done=max(task.images_done, record.images_done),
+        images_total=record.images_total or task.images_total,
+    )
+
+
+def _results(items: tuple[Item, ...]) -> tuple[Result, ...]:
+    return tuple(
+        Result(
+            index=index,
+            kind=item.kind,
+            upstream_url=item.url,
+            item_id=item.item_id,
+            width=item.width,
+            height=item.height,
+            duration_ms=item.duration_ms,
+        )
+        for index, item in enumerate(items)
+    )
+
+
+def _failure_data(failure: Failure) -> dict[str, object]:
+    return {
+        "kind": str(failure.kind),
+        "code": failure.code,
+        "message": failure.message,
+        "owner": str(failure.owner),
+    }
