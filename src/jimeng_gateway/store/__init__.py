@@ -1,0 +1,1 @@
+"""The durable half: one set of statements over SQLite and PostgreSQL."""

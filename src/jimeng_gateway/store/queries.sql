@@ -1,0 +1,323 @@
+-- Every statement of the gateway, for both engines. `/*pg …*/` is what PostgreSQL needs besides.
+-- Parameters are named; a nullable filter is cast so that PostgreSQL knows its type.
+
+-- ── settings ────────────────────────────────────────────────────────────────────────────────────
+
+-- name: setting_get
+SELECT value, updated_at FROM setting WHERE name = :name;
+
+-- name: setting_put
+INSERT INTO setting (name, value, updated_at) VALUES (:name, :value, :now)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at;
+
+-- The first one to write it wins; the others read what it wrote.
+-- name: setting_put_once
+INSERT INTO setting (name, value, updated_at) VALUES (:name, :value, :now)
+ON CONFLICT (name) DO NOTHING;
+
+-- ── nodes ───────────────────────────────────────────────────────────────────────────────────────
+
+-- name: node_enter
+INSERT INTO node (id, host, pid, started_at, beat_at, expires_at)
+VALUES (:id, :host, :pid, :now, :now, :expires_at);
+
+-- A node whose lease has passed may not renew it: others may have taken over its work already.
+-- name: node_beat
+UPDATE node SET beat_at = :now, expires_at = :expires_at WHERE id = :id AND expires_at > :now;
+
+-- name: node_leave
+DELETE FROM node WHERE id = :id;
+
+-- Only for an engine with one process: whoever is in here is dead.
+-- name: node_clear
+DELETE FROM node;
+
+-- name: node_forget
+DELETE FROM node WHERE expires_at < :before;
+
+-- name: node_list
+SELECT id, host, pid, started_at, beat_at, expires_at FROM node ORDER BY started_at;
+
+-- ── keys ────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: key_insert
+INSERT INTO api_key (id, name, role, digest, prefix, created_at)
+VALUES (:id, :name, :role, :digest, :prefix, :now);
+
+-- name: key_by_digest
+SELECT id, name, role, prefix, created_at, last_used_at, revoked_at FROM api_key
+WHERE digest = :digest AND revoked_at IS NULL;
+
+-- name: key_get
+SELECT id, name, role, prefix, created_at, last_used_at, revoked_at FROM api_key WHERE id = :id;
+
+-- name: key_list
+SELECT id, name, role, prefix, created_at, last_used_at, revoked_at FROM api_key ORDER BY created_at, id;
+
+-- name: key_revoke
+UPDATE api_key SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL;
+
+-- name: key_used
+UPDATE api_key SET last_used_at = :now WHERE id = :id;
+
+-- ── sessions ────────────────────────────────────────────────────────────────────────────────────
+
+-- name: session_insert
+INSERT INTO session (id, label, region, credential, fingerprint, web_id, slots, created_at, updated_at,
+                     expires_at)
+VALUES (:id, :label, :region, :credential, :fingerprint, :web_id, :slots, :now, :now, :expires_at);
+
+-- name: session_get
+SELECT s.*, (SELECT count(*) FROM slot WHERE slot.session_id = s.id AND slot.task_id IS NOT NULL) AS taken
+FROM session s WHERE s.id = :id AND s.removed_at IS NULL;
+
+-- name: session_lock
+SELECT s.*, 0 AS taken FROM session s WHERE s.id = :id AND s.removed_at IS NULL /*pg FOR UPDATE*/;
+
+-- name: session_list
+SELECT s.*, coalesce(t.taken, 0) AS taken FROM session s
+LEFT JOIN (SELECT session_id, count(*) AS taken FROM slot WHERE task_id IS NOT NULL GROUP BY session_id) t
+    ON t.session_id = s.id
+WHERE s.removed_at IS NULL ORDER BY s.created_at, s.id;
+
+-- name: session_by_fingerprint
+SELECT id, label FROM session WHERE fingerprint = :fingerprint AND removed_at IS NULL;
+
+-- name: session_settings
+UPDATE session SET label = :label, enabled = :enabled, slots = :slots, updated_at = :now WHERE id = :id;
+
+-- name: session_credential
+UPDATE session SET credential = :credential, fingerprint = :fingerprint, web_id = :web_id,
+    expires_at = :expires_at, updated_at = :now WHERE id = :id;
+
+-- name: session_health
+UPDATE session SET state = :state, reason = :reason, reason_kind = :reason_kind,
+    cooling_until = :cooling_until, rests = :rests, updated_at = :now WHERE id = :id;
+
+-- name: session_account
+UPDATE session SET uid = :uid, account_name = :account_name, credits = :credits, checked_at = :now,
+    updated_at = :now WHERE id = :id;
+
+-- A submit was taken: the next rest starts short again.
+-- name: session_thrives
+UPDATE session SET rests = 0 WHERE id = :id AND rests > 0 AND state = 'ready';
+
+-- name: session_used
+UPDATE session SET last_used_at = :now WHERE id = :id;
+
+-- name: session_remove
+UPDATE session SET removed_at = :now, enabled = 0, credential = '', fingerprint = id, updated_at = :now
+WHERE id = :id;
+
+-- Rested long enough: a probe decides whether it comes back.
+-- name: session_rested
+SELECT id FROM session WHERE state = 'cooling' AND cooling_until <= :now AND removed_at IS NULL
+ORDER BY cooling_until LIMIT 20;
+
+-- Sessions that a new task could ever get: all that are switched on, resting ones included.
+-- name: session_pool
+SELECT id FROM session WHERE enabled = 1 AND removed_at IS NULL AND state IN ('ready', 'cooling');
+
+-- name: session_any_ready
+SELECT id FROM session WHERE enabled = 1 AND state = 'ready' AND removed_at IS NULL
+ORDER BY last_used_at DESC, id LIMIT 3;
+
+-- name: session_counts
+SELECT CASE WHEN enabled = 0 THEN 'disabled' ELSE state END AS state, count(*) AS n
+FROM session WHERE removed_at IS NULL GROUP BY 1;
+
+-- ── slots ───────────────────────────────────────────────────────────────────────────────────────
+
+-- name: slot_add
+INSERT INTO slot (session_id, n) VALUES (:session_id, :n) ON CONFLICT (session_id, n) DO NOTHING;
+
+-- Slots beyond the limit go once they are free; until then session_seats passes them over.
+-- name: slot_trim
+DELETE FROM slot WHERE session_id = :session_id AND n > :slots AND task_id IS NULL;
+
+-- name: slot_free
+UPDATE slot SET task_id = NULL, taken_at = NULL WHERE task_id = :task_id;
+
+-- name: slot_take
+UPDATE slot SET task_id = :task_id, taken_at = :now
+WHERE session_id = :session_id AND task_id IS NULL
+  AND n = (SELECT min(n) FROM slot WHERE session_id = :session_id AND task_id IS NULL)
+RETURNING n;
+
+-- Sessions that may take a task now, longest unused first.
+-- name: session_seats
+SELECT s.id, f.free, s.slots, f.taken, s.last_used_at
+FROM (SELECT session_id,
+             sum(CASE WHEN task_id IS NULL THEN 1 ELSE 0 END) AS free,
+             sum(CASE WHEN task_id IS NULL THEN 0 ELSE 1 END) AS taken
+      FROM slot WHERE session_id IN (SELECT session_id FROM slot WHERE task_id IS NULL)
+      GROUP BY session_id) f
+JOIN session s ON s.id = f.session_id
+WHERE s.enabled = 1 AND s.state = 'ready' AND s.removed_at IS NULL AND f.taken < s.slots
+ORDER BY s.last_used_at, s.id LIMIT :limit;
+
+-- name: slot_counts
+SELECT count(*) AS total, count(task_id) AS taken FROM slot;
+
+-- A slot held by a task that needs none is a bug; upkeep mends it and says so.
+-- name: slot_leaks
+SELECT slot.session_id, slot.n, slot.task_id FROM slot JOIN task ON task.id = slot.task_id
+WHERE task.stage NOT IN ('submitting', 'polling', 'downloading');
+
+-- ── tasks ───────────────────────────────────────────────────────────────────────────────────────
+
+-- name: task_insert
+INSERT INTO task (id, key_id, kind, model, request, stage, work, due_at, revision, created_at, updated_at,
+                  deadline_at, retry_of)
+VALUES (:id, :key_id, :kind, :model, :request, :stage, :work, :due_at, 0, :now, :now, :deadline_at,
+        :retry_of);
+
+-- name: task_get
+SELECT * FROM task WHERE id = :id;
+
+-- name: task_lock
+SELECT * FROM task WHERE id = :id /*pg FOR UPDATE*/;
+
+-- The whole changing half of a task at once; the revision guards against a change in between.
+-- name: task_save
+UPDATE task SET stage = :stage, work = :work, due_at = :due_at, revision = :revision,
+    updated_at = :updated_at, deadline_at = :deadline_at, owner = :owner, session_id = :session_id,
+    submit_id = :submit_id, history_id = :history_id, attempts = :attempts, uncertain_at = :uncertain_at,
+    submitted_at = :submitted_at, accepted_at = :accepted_at, finished_at = :finished_at, polls = :polls,
+    misses = :misses, queue_position = :queue_position, queue_total = :queue_total, queue_eta = :queue_eta,
+    images_done = :images_done, images_total = :images_total, running = :running, error_kind = :error_kind,
+    error_code = :error_code, error_message = :error_message, error_raw = :error_raw, late = :late
+WHERE id = :id AND revision = :was;
+
+-- name: task_list
+SELECT * FROM task
+WHERE (CAST(:key_id AS TEXT) IS NULL OR key_id = :key_id)
+  AND (CAST(:stage AS TEXT) IS NULL OR stage = :stage)
+  AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+  AND (CAST(:model AS TEXT) IS NULL OR model = :model)
+  AND (CAST(:at AS BIGINT) IS NULL OR (created_at, id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT)))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: task_ready
+SELECT * FROM task WHERE work = 'reserve' AND due_at <= :now ORDER BY due_at, id LIMIT :limit /*pg FOR UPDATE*/;
+
+-- name: task_collectable
+SELECT * FROM task WHERE work = 'collect' AND due_at <= :now ORDER BY due_at, id LIMIT :limit
+/*pg FOR UPDATE SKIP LOCKED*/;
+
+-- What a session's next poll could ask for; the batch is chosen by policy.batch.
+-- name: task_pollable
+SELECT * FROM task WHERE session_id = :session_id AND work = 'poll' ORDER BY due_at, id LIMIT :limit;
+
+-- name: task_overdue
+SELECT id FROM task
+WHERE stage IN ('queued', 'submitting', 'polling', 'downloading') AND deadline_at <= :now AND owner IS NULL
+ORDER BY deadline_at LIMIT 200;
+
+-- name: task_orphans
+SELECT id FROM task WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM node WHERE expires_at > :now)
+LIMIT 1000;
+
+-- name: task_owned
+SELECT id FROM task WHERE owner = :owner;
+
+-- name: task_counts
+SELECT stage, kind, count(*) AS n FROM task GROUP BY stage, kind;
+
+-- name: task_oldest_queued
+SELECT min(created_at) AS at FROM task WHERE stage = 'queued';
+
+-- How many queued tasks come before this one.
+-- name: task_ahead
+SELECT count(*) AS n FROM task WHERE work = 'reserve' AND (due_at, id) < (:due_at, :id);
+
+-- ── polls ───────────────────────────────────────────────────────────────────────────────────────
+
+-- A look before the claim, so that an idle gateway writes nothing.
+-- name: poll_due
+SELECT 1 AS one FROM task WHERE work = 'poll' AND due_at <= :now LIMIT 1;
+
+-- Claims sessions that have something due, so that each is asked by one node at a time.
+-- name: poll_claim
+UPDATE session SET poll_owner = :owner
+WHERE poll_owner IS NULL AND poll_after <= :now AND id IN (
+    SELECT t.session_id FROM task t JOIN session s ON s.id = t.session_id
+    WHERE t.work = 'poll' AND t.due_at <= :now AND s.poll_owner IS NULL AND s.poll_after <= :now
+    GROUP BY t.session_id ORDER BY min(t.due_at) LIMIT :limit)
+RETURNING id, poll_errors;
+
+-- name: poll_release
+UPDATE session SET poll_owner = NULL, poll_after = :poll_after, poll_errors = :poll_errors
+WHERE id = :id AND poll_owner = :owner;
+
+-- name: poll_orphans
+UPDATE session SET poll_owner = NULL
+WHERE poll_owner IS NOT NULL AND poll_owner NOT IN (SELECT id FROM node WHERE expires_at > :now);
+
+-- ── submissions ─────────────────────────────────────────────────────────────────────────────────
+
+-- name: submission_insert
+INSERT INTO submission (submit_id, task_id, session_id, attempt, seed, state, created_at)
+VALUES (:submit_id, :task_id, :session_id, :attempt, :seed, 'intended', :now);
+
+-- name: submission_settle
+UPDATE submission SET state = :state, settled_at = :now, history_id = coalesce(:history_id, history_id),
+    error_kind = :error_kind, error_code = :error_code, error_message = :error_message
+WHERE submit_id = :submit_id;
+
+-- name: submission_get
+SELECT * FROM submission WHERE submit_id = :submit_id;
+
+-- name: submission_of_task
+SELECT * FROM submission WHERE task_id = :task_id ORDER BY attempt;
+
+-- name: submission_refusals
+SELECT session_id, error_kind FROM submission WHERE task_id = :task_id AND state = 'refused' ORDER BY attempt;
+
+-- name: submission_want_cancel
+UPDATE submission SET cancel_state = 'wanted', cancel_due_at = :now
+WHERE submit_id = :submit_id AND cancel_state IS NULL AND state IN ('intended', 'uncertain', 'accepted');
+
+-- Taken with a time-out instead of an owner: asking twice for a cancellation does no harm.
+-- name: submission_cancel_claim
+UPDATE submission SET cancel_due_at = :again_at, cancel_tries = cancel_tries + 1
+WHERE cancel_state = 'wanted' AND submit_id IN (
+    SELECT submit_id FROM submission WHERE cancel_state = 'wanted' AND cancel_due_at <= :now
+    ORDER BY cancel_due_at LIMIT :limit /*pg FOR UPDATE SKIP LOCKED*/)
+RETURNING *;
+
+-- name: submission_cancelled
+UPDATE submission SET cancel_state = :cancel_state, cancel_due_at = NULL WHERE submit_id = :submit_id
+    AND cancel_state = 'wanted';
+
+-- name: submission_cancel_later
+UPDATE submission SET cancel_due_at = :due_at WHERE submit_id = :submit_id AND cancel_state = 'wanted';
+
+-- ── results ─────────────────────────────────────────────────────────────────────────────────────
+
+-- name: result_put
+INSERT INTO result (task_id, idx, kind, upstream_url, item_id, width, height, duration_ms, file, media_type,
+                    size, sha256, stored_at)
+VALUES (:task_id, :idx, :kind, :upstream_url, :item_id, :width, :height, :duration_ms, :file, :media_type,
+        :size, :sha256, :stored_at)
+ON CONFLICT (task_id, idx) DO UPDATE SET upstream_url = excluded.upstream_url, item_id = excluded.item_id,
+    width = excluded.width, height = excluded.height, duration_ms = excluded.duration_ms,
+    file = excluded.file, media_type = excluded.media_type, size = excluded.size, sha256 = excluded.sha256,
+    stored_at = excluded.stored_at;
+
+-- name: result_of_task
+SELECT * FROM result WHERE task_id = :task_id ORDER BY idx;
+
+-- name: result_totals
+SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM result WHERE file IS NOT NULL;
+
+-- ── events ──────────────────────────────────────────────────────────────────────────────────────
+
+-- name: event_insert
+INSERT INTO event (task_id, seq, at, name, data) VALUES (:task_id, :seq, :now, :name, :data);
+
+-- name: event_list
+SELECT task_id, seq, at, name, data FROM event WHERE task_id = :task_id AND seq > :after ORDER BY seq;
+
+-- name: ping
+SELECT 1 AS one;
