@@ -1,0 +1,144 @@
+"""Asks the site how the jobs of one session are doing: all of them in one request.
+
+A failed or odd reply changes no task; only a well-formed one does, and what it means is decided by
+domain/lifecycle.py. The same request finds out whether uncertain submits exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jimeng_gateway.domain import lifecycle, policy
+from jimeng_gateway.domain.errors import ErrorKind, Failure, GatewayError, UpstreamFailure
+from jimeng_gateway.domain.record import Record
+from jimeng_gateway.domain.session import Identity
+from jimeng_gateway.domain.task import Stage, Task
+from jimeng_gateway.store import sessions, submissions, tasks
+from jimeng_gateway.store.database import Tx
+from jimeng_gateway.store.submissions import SubmissionState
+from jimeng_gateway.work.bench import Bench
+
+#: Most ids in one request.
+MOST = 50
+#: Replies in a row without a job after which its other id is tried too.
+TRY_HISTORY_ID_AFTER = 3
+
+
+async def poll_session(bench: Bench, session_id: str, errors: int) -> None:
+    """Polls a session that this process has claimed; `errors` is how often that failed in a row."""
+    candidates = await bench.db.read(lambda tx: _pollable(tx, session_id))
+    batch = policy.batch(candidates, bench.clock.now(), bench.cadence, MOST)
+    if not batch.asked:
+        await bench.record(lambda tx: _release(tx, bench, session_id, errors, bench.clock.now()))
+        return
+    try:
+        identity = await bench.identities.open(session_id)
+        records = await _ask(bench, identity, batch.asked)
+    except GatewayError as error:
+        failure = _failure(error)
+        await _postpone(bench, session_id, batch.asked, failure, errors + 1)
+    else:
+        await _observe(bench, session_id, batch, records)
+
+
+async def _ask(bench: Bench, identity: Identity, asked: Sequence[Task]) -> dict[str, Record]:
+    records = await bench.upstream.records(
+        identity, submit_ids=[task.submit_id for task in asked if task.submit_id is not None]
+    )
+    lost = {
+        task.history_id: task.submit_id
+        for task in asked
+        if task.history_id and task.submit_id not in records and task.misses >= TRY_HISTORY_ID_AFTER
+    }
+    if lost:
+        found = await bench.upstream.records(identity, history_ids=list(lost))
+        records |= {
+            str(lost[history_id]): record for history_id, record in found.items() if history_id in lost
+        }
+    return records
+
+
+async def _observe(bench: Bench, session_id: str, batch: policy.Batch, records: Mapping[str, Record]) -> None:
+    now = bench.clock.now()
+    chances = [bench.chance.random() for _ in batch.asked]
+
+    def body(tx: Tx) -> list[tuple[Task, Task]]:
+        moved = []
+        for task, chance in zip(batch.asked, chances, strict=True):
+            record = records.get(task.submit_id or "")
+            following = _observe_one(tx, bench, task, record, now=now, chance=chance)
+            if following is not None and following.stage is not task.stage:
+                moved.append((task, following))
+        _release(tx, bench, session_id, 0, now + batch.gap)
+        return moved
+
+    for before, following in await bench.record(body):
+        bench.telemetry.emit(
+            "task.advanced", task=following.id, stage=following.stage, was=before.stage, session=session_id
+        )
+
+
+def _observe_one(
+    tx: Tx, bench: Bench, asked: Task, record: Record | None, *, now: int, chance: float
+) -> Task | None:
+    following = tasks.change(
+        tx,
+        asked.id,
+        lambda task: (
+            lifecycle.observe(
+                task, record, limits=bench.limits, cadence=bench.cadence, now=now, chance=chance
+            )
+            if task.submit_id == asked.submit_id
+            else None
+        ),
+        now=now,
+    )
+    if following is None or asked.submit_id is None:
+        return following
+    if asked.stage is Stage.SUBMITTING and following.stage is Stage.QUEUED:
+        submissions.settle(tx, asked.submit_id, SubmissionState.ABSENT, now=now)
+    elif asked.stage is Stage.SUBMITTING and following.stage is not Stage.SUBMITTING:
+        submissions.settle(
+            tx, asked.submit_id, SubmissionState.ACCEPTED, now=now, history_id=following.history_id
+        )
+    if following.stage is Stage.FAILED and following.failure is not None and asked.session_id is not None:
+        sessions.suffer(tx, asked.session_id, following.failure, now=now)
+    return following
+
+
+async def _postpone(
+    bench: Bench, session_id: str, asked: Sequence[Task], failure: Failure, errors: int
+) -> None:
+    now = bench.clock.now()
+    until = now + policy.after_poll_error(errors, bench.chance.random())
+
+    def body(tx: Tx) -> None:
+        for task in asked:
+            tasks.change(
+                tx,
+                task.id,
+                lambda found: lifecycle.postpone(found, until=until, limits=bench.limits, now=now),
+                now=now,
+            )
+        sessions.suffer(tx, session_id, failure, now=now)
+        _release(tx, bench, session_id, errors, until)
+
+    await bench.record(body)
+    bench.telemetry.emit(
+        "poll.failed", session=session_id, kind=failure.kind, code=failure.code, tasks=len(asked)
+    )
+
+
+def _pollable(tx: Tx, session_id: str) -> list[Task]:
+    rows = tx.all("task_pollable", session_id=session_id, limit=4 * MOST)
+    return [tasks.from_row(row) for row in rows]
+
+
+def _release(tx: Tx, bench: Bench, session_id: str, errors: int, poll_after: int) -> None:
+    tx.run("poll_release", id=session_id, owner=bench.lease.owner, poll_after=poll_after, poll_errors=errors)
+
+
+def _failure(error: GatewayError) -> Failure:
+    if isinstance(error, UpstreamFailure):
+        return error.failure
+    return Failure(ErrorKind.UNKNOWN, error.code, error.message)
