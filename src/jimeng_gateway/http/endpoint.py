@@ -1,0 +1,149 @@
+"""What a route declares and what its handler is given.
+
+The table in routes.py is made of Endpoints; the router, the authentication, the reading of bodies and the
+OpenAPI document all read the same entry, so that the document cannot say something else than the code does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jimeng_gateway.domain.errors import NotFound
+from jimeng_gateway.domain.ports import Clock
+from jimeng_gateway.gateway import Caller, Gateway
+from jimeng_gateway.http.links import Links
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Auth(StrEnum):
+    """Who may call a route."""
+
+    PUBLIC = "public"
+    KEY = "key"
+    ADMIN = "admin"
+    #: A key, or a link that carries a valid signature.
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may make us hold or wait for."""
+
+    json_bytes: int = 1 << 20
+    form_bytes: int = 2 << 20
+    #: A whole request body has to arrive within so many seconds.
+    body_seconds: float = 30.0
+    #: Silence on an event stream after which a comment is sent.
+    heartbeat_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all requests of one application share."""
+
+    gateway: Gateway
+    clock: Clock
+    public_url: str
+    limits: Limits
+    #: Set when the process is about to stop: streams and waits end at once.
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way through a handler."""
+
+    service: Service
+    request: Request
+    #: None on public routes, and where a signed link stands for the key.
+    caller_or_none: Caller | None
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls; only for routes that need a key."""
+        assert self.caller_or_none is not None
+        return self.caller_or_none
+
+    @property
+    def admin(self) -> bool:
+        """Whether the caller may see what only the operator may."""
+        return self.caller_or_none is not None and self.caller_or_none.admin
+
+    @property
+    def gateway(self) -> Gateway:
+        """The facade."""
+        return self.service.gateway
+
+    @property
+    def now(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+        return self.service.clock.now()
+
+    @property
+    def request_id(self) -> str:
+        """As in the header x-request-id."""
+        return str(self.request.scope["state"]["request_id"])
+
+    @property
+    def links(self) -> Links:
+        """Makes the absolute addresses that replies carry."""
+        return Links.of(self.request, self.service.public_url, self.gateway.link_signature)
+
+    def id(self, name: str) -> str:
+        """An id of the path; NotFound if no id can look like this, so that the store sees only sane ones."""
+        value = str(self.request.path_params[name])
+        if not _ID.fullmatch(value):
+            raise NotFound(f"no such {name.removesuffix('_id')}", param=name)
+        return value
+
+    def mark_accepted(self) -> None:
+        """From here on the request has made a task: an error reply must keep clients from repeating it."""
+        self.request.scope["state"]["accepted"] = True
+
+
+Handler = Callable[..., Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One way in which a route answers when all is well."""
+
+    status: int
+    description: str
+    #: A msgspec type; None for a reply without a JSON body.
+    schema: Any = None
+    media_type: str = "application/json"
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method of one path."""
+
+    method: str
+    path: str
+    handler: Handler
+    auth: Auth
+    tag: str
+    summary: str
+    replies: tuple[Reply, ...]
+    #: Passed to the handler as `body`, already decoded and checked.
+    body: type[msgspec.Struct] | None = None
+    #: Whether the body may come as multipart/form-data too.
+    form: bool = False
+    #: Takes "5" for 5 in a JSON body, as older clients send it.
+    lenient: bool = False
+    #: Passed to the handler as `query`.
+    query: type[msgspec.Struct] | None = None
+    #: Statuses of errors besides those that follow from the rest.
+    errors: tuple[int, ...] = ()

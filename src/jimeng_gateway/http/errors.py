@@ -1,0 +1,135 @@
+"""One error envelope for every door, and the few errors that only HTTP knows.
+
+    {"error": {"code", "message", "type", "param", "retryable", "request_id"}}
+
+Statuses come from the errors themselves (domain/errors.py). Clients of the OpenAI kind repeat 408, 409, 429
+and 5xx by themselves, so a refusal that is final says so in `x-should-retry` (openai-media.md 2.3).
+"""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from jimeng_gateway.domain.errors import CallerError, GatewayError, StoreError
+
+
+class PayloadTooLarge(CallerError):
+    """A body over the limit of its route."""
+
+    code = "payload_too_large"
+    status = 413
+
+
+class UnsupportedMedia(CallerError):
+    """A body of a type that the route does not read."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class RequestTimeout(CallerError):
+    """The body did not arrive in time; the same request may well succeed."""
+
+    code = "request_timeout"
+    status = 408
+    retryable = True
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        super().__init__(f"{method} is not allowed here; allowed: {', '.join(allowed)}")
+        self.allowed = allowed
+
+
+class RangeNotSatisfiable(CallerError):
+    """The Range asked for lies outside the file."""
+
+    code = "range_not_satisfiable"
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the range lies outside the file of {size} bytes")
+        self.size = size
+
+
+class ErrorDetail(msgspec.Struct, kw_only=True):
+    """What went wrong: `code` for programs, `message` for people."""
+
+    code: str
+    message: str
+    type: str
+    param: str | None
+    retryable: bool
+    request_id: str
+
+
+class ErrorBody(msgspec.Struct):
+    """The body of every reply that is not a success."""
+
+    error: ErrorDetail
+
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+    502: "upstream_error",
+    504: "upstream_error",
+}
+
+
+def error_type(status: int) -> str:
+    """The word of `error.type` for a status."""
+    return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+
+def error_body(error: GatewayError, request_id: str) -> ErrorBody:
+    """The envelope of an error; what the database said stays in the log."""
+    message = "the database is not available" if isinstance(error, StoreError) else error.message
+    return ErrorBody(
+        ErrorDetail(
+            code=error.code,
+            message=message,
+            type=error_type(error.status),
+            param=error.param,
+            retryable=error.retryable,
+            request_id=request_id,
+        )
+    )
+
+
+def error_headers(error: GatewayError, *, accepted: bool) -> dict[str, str]:
+    """Headers that belong to an error.
+
+    `accepted`: the request has already made a task, so repeating it would pay twice.
+    """
+    headers: dict[str, str] = {}
+    if accepted or not error.retryable:
+        headers["x-should-retry"] = "false"
+    if error.retry_after is not None and error.retryable:
+        headers["retry-after"] = str(error.retry_after)
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.allowed)
+    if isinstance(error, RangeNotSatisfiable):
+        headers["content-range"] = f"bytes */{error.size}"
+    return headers
+
+
+def error_response(error: GatewayError, request_id: str, *, accepted: bool = False) -> Response:
+    """The reply to an error."""
+    return Response(
+        msgspec.json.encode(error_body(error, request_id)),
+        error.status,
+        error_headers(error, accepted=accepted),
+        "application/json",
+    )

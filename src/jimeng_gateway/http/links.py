@@ -1,0 +1,49 @@
+"""Absolute addresses in replies.
+
+Result links carry a signature in place of a key, because programs that receive a link fetch it without our
+Authorization header, or with somebody else's (clients.md 11).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+
+def base_url(request: Request, public_url: str) -> str:
+    """Where the caller reaches us: the configured address, else the one it has just used."""
+    if public_url:
+        return public_url.rstrip("/")
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        name, port = request.scope.get("server") or ("localhost", None)
+        name = f"[{name}]" if ":" in name else name
+        host = f"{name}:{port}" if port else name
+    return f"{request.scope['scheme']}://{host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Makes links for one caller."""
+
+    base: str
+    sign: Callable[[str, int], str]
+
+    @classmethod
+    def of(cls, request: Request, public_url: str, sign: Callable[[str, int], str]) -> Links:
+        """Links as this request should see them."""
+        return cls(base_url(request, public_url), sign)
+
+    def task(self, task_id: str) -> str:
+        """Where to ask how a task is doing."""
+        return f"{self.base}/api/v1/tasks/{task_id}"
+
+    def content(self, task_id: str, index: int) -> str:
+        """The file itself, openable without a key."""
+        signature = self.sign(task_id, index)
+        return f"{self.base}/api/v1/tasks/{task_id}/content?index={index}&signature={signature}"

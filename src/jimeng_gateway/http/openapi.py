@@ -1,0 +1,181 @@
+"""The OpenAPI 3.1 document, made from the route table and the very types that requests and replies use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from jimeng_gateway import __version__
+from jimeng_gateway.http.endpoint import Auth, Endpoint, Reply
+from jimeng_gateway.http.errors import ErrorBody
+
+_REF = "#/components/schemas/{name}"
+_ERROR_REF = "#/components/responses/Error{}"
+_PATH_PARAM = re.compile(r"\{(\w+)(?::\w+)?\}")
+_JSON = "application/json"
+
+_HEADERS = {
+    "Location": "Where to find what was made.",
+    "Preference-Applied": "What was granted of the Prefer header.",
+    "ETag": "Changes never, as the file does not.",
+    "Accept-Ranges": "`bytes`",
+    "Content-Range": "Which part of how much this is.",
+    "Content-Disposition": "A name for the file.",
+    "Retry-After": "Seconds after which trying again makes sense.",
+    "WWW-Authenticate": "`Bearer`",
+    "x-request-id": "Names this request in the log of the gateway.",
+    "x-should-retry": "`false` when repeating the request cannot help, or would pay twice.",
+}
+
+
+@cache
+def document(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
+    """The document of these routes."""
+    types = [ErrorBody, *_types(endpoints)]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    refs = dict(zip(map(repr, types), schemas, strict=True))
+    statuses = {status for endpoint in endpoints for status in errors_of(endpoint)}
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        path = _PATH_PARAM.sub(r"{\1}", endpoint.path)
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, refs, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "jimeng-gateway",
+            "version": __version__,
+            "description": "Pictures and videos from your own Jimeng accounts. All errors have one shape.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "responses": {f"Error{status}": _error(status, refs) for status in sorted(statuses)},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "link": {"type": "apiKey", "in": "query", "name": "signature"},
+            },
+        },
+    }
+
+
+def _types(endpoints: Iterable[Endpoint]) -> list[Any]:
+    found: dict[str, Any] = {}
+    for endpoint in endpoints:
+        for one in (endpoint.body, endpoint.query, *(reply.schema for reply in endpoint.replies)):
+            if one is not None:
+                found[repr(one)] = one
+    return list(found.values())
+
+
+def _operation(endpoint: Endpoint, refs: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _operation_id(endpoint),
+        "tags": [endpoint.tag],
+        "summary": endpoint.summary,
+        "responses": _responses(endpoint, refs),
+    }
+    parameters = _parameters(endpoint, components)
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.body is not None:
+        kinds = [_JSON, "multipart/form-data"] if endpoint.form else [_JSON]
+        operation["requestBody"] = {
+            "required": True,
+            "content": {kind: {"schema": refs[repr(endpoint.body)]} for kind in kinds},
+        }
+    if endpoint.auth is Auth.PUBLIC:
+        operation["security"] = []
+    elif endpoint.auth is Auth.LINK:
+        operation["security"] = [{"key": []}, {"link": []}]
+    return operation
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    words = re.findall(r"\w+", _PATH_PARAM.sub(r"\1", endpoint.path))
+    return "_".join([endpoint.method.lower(), *words])
+
+
+def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PATH_PARAM.findall(endpoint.path)
+    ]
+    if endpoint.query is not None:
+        properties = components[endpoint.query.__name__]["properties"]
+        found += [
+            {"name": name, "in": "query", "required": False, "schema": schema}
+            for name, schema in properties.items()
+        ]
+    return found
+
+
+def _responses(endpoint: Endpoint, refs: dict[str, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        str(status): {"$ref": _ERROR_REF.format(status)} for status in errors_of(endpoint)
+    }
+    own = {str(reply.status) for reply in endpoint.replies}
+    for status in own & responses.keys():
+        # Such a reply is either what the route means by it or an error of the gateway.
+        responses[status] = _error(int(status), refs)
+    for reply in endpoint.replies:
+        entry = responses.setdefault(str(reply.status), _entry(reply.description, reply.headers))
+        if reply.media_type:
+            known = entry.setdefault("content", {}).get(reply.media_type)
+            schema = _schema(reply, refs)
+            either = {"anyOf": [schema, known["schema"]]} if known else schema
+            entry["content"][reply.media_type] = {"schema": either}
+    return dict(sorted(responses.items()))
+
+
+def _error(status: int, refs: dict[str, Any]) -> dict[str, Any]:
+    entry = _entry(HTTPStatus(status).phrase, _error_headers(status))
+    return {**entry, "content": {_JSON: {"schema": refs[repr(ErrorBody)]}}}
+
+
+def errors_of(endpoint: Endpoint) -> Sequence[int]:
+    """The statuses of all errors that a route can answer with."""
+    found = {500, *endpoint.errors}
+    if endpoint.auth is not Auth.PUBLIC:
+        found |= {401, 503}
+    if endpoint.auth is Auth.ADMIN:
+        found.add(403)
+    if "{" in endpoint.path:
+        found.add(404)
+    if endpoint.query is not None:
+        found.add(400)
+    if endpoint.body is not None:
+        found |= {400, 408, 413, 415}
+    return sorted(found)
+
+
+def _schema(reply: Reply, refs: dict[str, Any]) -> dict[str, Any]:
+    if reply.schema is not None:
+        schema: dict[str, Any] = refs[repr(reply.schema)]
+        return schema
+    return {"type": "string"} if reply.media_type.startswith("text/") else {}
+
+
+def _error_headers(status: int) -> tuple[str, ...]:
+    names = ["x-should-retry"]
+    if status == 401:
+        names.append("WWW-Authenticate")
+    if status in (429, 503):
+        names.append("Retry-After")
+    if status == 416:
+        names.append("Content-Range")
+    return tuple(names)
+
+
+def _entry(description: str, headers: tuple[str, ...]) -> dict[str, Any]:
+    shown = ("x-request-id", *headers)
+    return {
+        "description": description,
+        "headers": {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in shown},
+    }
