@@ -192,10 +192,10 @@ def video_size(short: int, ratio: str) -> tuple[int, int]:
 def name_from_title(title: str) -> str:
     """A name for a model that only the site knows: "Seedream 5.0 Lite" gives "seedream-5.0-lite".
 
-    Empty if the title holds no Latin word: then its key is its name.
+    Empty if the title does not begin with a Latin word: then its key is its name.
     """
     slug = re.sub(r"[^a-z0-9.]+", "-", title.casefold()).strip("-.")
-    return slug if re.search(r"[a-z]{3}", slug) else ""
+    return slug if re.match(r"[a-z]{3}", slug) else ""
 
 
 def _names(model: Model) -> set[str]:

@@ -87,7 +87,8 @@ def _image(wish: Wish, model: Model, prompt: str) -> GenerationRequest:
         raise _refuse("intelligent_ratio", f"{model.name} does not choose the ratio itself")
     if wish.multi_image and not model.multi_image:
         raise _refuse("multi_image", f"{model.name} does not make series")
-    negative = _text(wish.negative_prompt or "", "negative_prompt", LONGEST_PROMPT)
+    negative = wish.negative_prompt if wish.negative_prompt and wish.negative_prompt.strip() else ""
+    negative = _text(negative, "negative_prompt", LONGEST_PROMPT)
     if negative and not model.negative_prompt:
         raise _refuse("negative_prompt", f"{model.name} does not take one")
     tier, size = _shape(wish, model, intelligent=intelligent)

@@ -245,7 +245,7 @@ def _poll(task: Task, record: Record | None, *, cadence: Cadence, now: int, chan
         return Change(replace(task, due_at=now + policy.absent_poll(task, chance)))
     seen = _observed(task, record)
     match record.state:
-        case JobState.SUCCEEDED:
+        case JobState.SUCCEEDED if record.items:
             following = _moved(
                 seen, Move.FINISH, now, due_at=now, queue_position=None, queue_total=None, queue_eta=None
             )
@@ -271,7 +271,7 @@ def _poll(task: Task, record: Record | None, *, cadence: Cadence, now: int, chan
 def _look_for_late(
     task: Task, record: Record | None, *, limits: Limits, now: int, chance: float
 ) -> Change | None:
-    if record is not None and record.state is JobState.SUCCEEDED:
+    if record is not None and record.state is JobState.SUCCEEDED and record.items:
         found = replace(task, late=True, results=_results(record.items), due_at=now, updated_at=now)
         return Change(found, (("generation.finished_late", {"items": len(record.items)}),))
     if record is not None and record.state is JobState.FAILED:

@@ -18,7 +18,7 @@ from jimeng_gateway.domain.task import Stage, Task
 class Cadence:
     """How often the site is asked. Seconds."""
 
-    image_first: float = 9.0
+    image_first: float = 9.5
     image_every: float = 2.0
     video_first: float = 32.0
     video_every: float = 5.0
@@ -44,13 +44,17 @@ class Limits:
         return self.image_deadline if kind is Kind.IMAGE else self.video_deadline
 
 
+#: Seconds below which a forecast is no more exact than the beat.
+_NEAR = 1.0
+
+
 def first_poll(kind: Kind, record: Record | None, cadence: Cadence, chance: float) -> int:
     """Pause between acceptance and the first poll.
 
-    Forecasts run high (jimeng-web.md 3.8: 23 s for pictures that took 12), so a long one is taken at a
-    fraction of its word and a short one, which only a fast site gives, at its full word.
+    Forecasts run high (jimeng-web.md 3.8: 23 and 44 s for pictures that took 12), so a long one is taken at
+    a fraction of its word and a short one, which only a fast site gives, at its full word.
     """
-    first, share = (cadence.image_first, 0.3) if kind is Kind.IMAGE else (cadence.video_first, 0.2)
+    first, share = (cadence.image_first, 0.22) if kind is Kind.IMAGE else (cadence.video_first, 0.2)
     forecast = _forecast_s(record)
     if forecast is not None:
         first = max(0.5, forecast) if forecast < first else max(first, min(forecast * share, 120.0))
@@ -61,7 +65,8 @@ def next_poll(task: Task, record: Record, now: int, cadence: Cadence, chance: fl
     """Pause until a running job is asked for again.
 
     A job in the site's queue is asked for sparsely, by position and forecast; one that is being made, at the
-    steady beat of its kind, which slows down with age.
+    steady beat of its kind, which slows down with age. If the forecast says that it ends before the next
+    beat, it is asked for at that moment.
     """
     age = max(0, now - (task.accepted_at or now)) / 1000
     every = cadence.image_every if task.request.kind is Kind.IMAGE else cadence.video_every
@@ -75,6 +80,9 @@ def next_poll(task: Task, record: Record, now: int, cadence: Cadence, chance: fl
         pause = min(every, 1.5)
     else:
         pause = max(every, age / 12)
+        left = (_forecast_s(record) or 0.0) - age
+        if _NEAR <= left < pause:
+            pause = left
     return _jittered(min(pause, longest), chance)
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from jimeng_gateway.domain.catalogue import Model
 from jimeng_gateway.domain.record import Accepted, Record
+from jimeng_gateway.domain.reference import Uploaded
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.session import Account, Identity
 
@@ -40,6 +41,8 @@ class Order:
     request: GenerationRequest
     submit_id: str
     seed: int
+    #: What the session's uploads made of the request's references, in the same order.
+    uploads: tuple[Uploaded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jimeng_gateway.domain.reference import Reference
+
 
 class Kind(StrEnum):
     """What comes out."""
@@ -52,5 +54,7 @@ class GenerationRequest:
     #: Whether the wire carries `resolution` (jimeng-web.md 4.4).
     send_resolution: bool = True
     benefit_type: str = ""
+    #: In the order of their numbers.
+    references: tuple[Reference, ...] = ()
     #: The model takes omni references; without any, its submit still names that mode (jimeng-web.md 5.2).
     omni: bool = False

@@ -1,0 +1,43 @@
+"""What image and video drafts have in common: every object in them has a type and an id of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Ids = Callable[[], str]
+
+
+def node(ids: Ids, **fields: object) -> dict[str, object]:
+    """An object of a draft."""
+    return {"type": "", "id": ids(), **fields}
+
+
+def component(ids: Ids, kind: str, min_version: str, now_ms: int) -> dict[str, object]:
+    """The head of a component; its creation time is a string of milliseconds (jimeng-web.md 11)."""
+    return {
+        "type": kind,
+        "id": ids(),
+        "min_version": min_version,
+        "aigc_mode": "workbench",
+        "metadata": node(
+            ids,
+            created_platform=3,
+            created_platform_version="",
+            created_time_in_ms=str(now_ms),
+            created_did="",
+        ),
+    }
+
+
+def draft(ids: Ids, min_version: str, version: str, part: dict[str, object]) -> dict[str, object]:
+    """A draft of one component."""
+    return {
+        "type": "draft",
+        "id": ids(),
+        "min_version": min_version,
+        "min_features": [],
+        "is_from_tsn": True,
+        "version": version,
+        "main_component_id": part["id"],
+        "component_list": [part],
+    }
