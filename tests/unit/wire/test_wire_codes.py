@@ -46,7 +46,7 @@ def test_every_code_as_text_and_as_number(code: str) -> None:
         ({"fail_code": 2002, "fail_msg": "TaskCanceled"}, "generation_failed", "cancelled_upstream"),
         ({"fail_starling_message": "你已取消生成，积分已返还"}, "generation_failed", "cancelled_upstream"),
         ({"fail_starling_message": "你输入的文字不符合平台规则，请修改后重试"}, "content_rejected", ""),
-        ({"errmsg": "credit prededuct failed"}, "upstream_error", ""),
+        ({"errmsg": "credit prededuct failed"}, "upstream_error", "credit_prededuct_failed"),
         ({"errmsg": "因目前处于使用高峰期，暂时无法提交更多任务"}, "rate_limited", ""),
         ({"ret": "3018", "errmsg": "permission denied", "data": {"fail_code": "1017"}}, "risk", "3018"),
         ({"ret": "-6", "data": {"fail_starling_message": "Couldn't generate"}}, "risk", "-6"),

@@ -1,0 +1,241 @@
+"""The demo: a simulated site, a real gateway and a caller, on this machine alone, in half a minute.
+
+The caller uses nothing but the public HTTP API and shows each request as a curl line. All secrets in it are
+made for the demo and die with it; the data lies in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from jimeng_gateway.cli.children import Child, free_port, running, signals_end_us
+from jimeng_gateway.cli.client import API, Client
+from jimeng_gateway.cli.failures import ApiError, CommandError, UnreachableError
+from jimeng_gateway.cli.follow import follow_all
+from jimeng_gateway.cli.progress import board
+from jimeng_gateway.cli.tasks import fetch
+from jimeng_gateway.settings import PREFIX
+from jimeng_gateway.simulator import Simulator, SimulatorOptions
+
+#: Writes a line.
+Tell = Callable[[str], None]
+
+LONGEST_S = 180.0
+_UP_S = 30.0
+_DRAIN_S = 12.0
+
+#: A site four times as fast as the real one, with most of a video's time spent in its queue.
+SITE = SimulatorOptions(speed=4, image_s=16, video_s=68, queue_share=0.75)
+#: A fast site is asked sooner and more often.
+PACE = {
+    "POLL_IMAGE_FIRST": "1s",
+    "POLL_IMAGE_EVERY": "1s",
+    "POLL_VIDEO_FIRST": "1s",
+    "POLL_VIDEO_EVERY": "1s",
+    "POLL_LONGEST": "1s",
+}
+
+WISHES = (
+    {"kind": "image", "prompt": "A lighthouse above the clouds at dawn, ink and gold", "ratio": "16:9"},
+    {
+        "kind": "video",
+        "prompt": "The camera rises along the lighthouse; the clouds drift by",
+        "ratio": "16:9",
+    },
+)
+
+
+class WrongFileError(CommandError):
+    """A file is not what the task promised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What has been set up for the caller."""
+
+    simulator: Simulator
+    gateway: Child
+    url: str
+    admin_token: str
+    key: str
+
+
+def play(stream: TextIO, *, folder: Path, port: int, once: bool) -> None:
+    """The whole demo. Raises CommandError with the reason when something does not work out."""
+
+    def tell(text: str) -> None:
+        stream.write(text + "\n")
+        stream.flush()
+
+    with (
+        signals_end_us(),
+        tempfile.TemporaryDirectory(prefix="jimeng-gateway-demo-") as data,
+        _set_up(Path(data), port, tell) as stage,
+    ):
+        client = Client(stage.url, stage.key)
+        tasks = _make(client, stage, stream, tell)
+        files = [file for task in tasks for file in _fetch(client, stage, task, folder, tell)]
+        check_files(files)
+        charges = stage.simulator.books()
+        tell(f"\nThe site charged {len(charges['charged'])} jobs, each of them once: {not charges['twice']}.")
+        if not once:
+            _stay(stage, tell)
+
+
+@contextmanager
+def _set_up(data: Path, port: int, tell: Tell) -> Iterator[Stage]:
+    admin_token = f"demo-{secrets.token_hex(16)}"
+    port = port or free_port()
+    url = f"http://127.0.0.1:{port}"
+    tell("A simulated Jimeng site and a real gateway, both on this machine only: no account, no credits.\n")
+    with Simulator(SITE) as simulator:
+        tell(f"simulator  {simulator.base_url}")
+        environ = _environ(data, port, simulator.base_url, admin_token)
+        with running("gateway", ["serve"], environ, data / "gateway.log", grace=_DRAIN_S) as gateway:
+            gateway.wait_until(lambda: _pings(url), seconds=_UP_S)
+            tell(f"gateway    {url}")
+            tell(f"its log    {gateway.log}")
+            admin = Client(url, admin_token)
+            try:
+                _add_session(admin, admin_token, tell)
+                key = _make_key(admin, admin_token, tell)
+                yield Stage(simulator, gateway, url, admin_token, key)
+            except UnreachableError:
+                # If it died, its last words say more than that nobody answers.
+                gateway.pause(1.0)
+                gateway.check()
+                raise
+
+
+def _add_session(admin: Client, token: str, tell: Tell) -> None:
+    body = {"credential": secrets.token_hex(16), "label": "demo"}
+    session = admin.post(f"{API}/sessions", body)
+    tell(f"\nAdded the session {session['id']}: a login at the site, two tasks at once.")
+    tell(curl("POST", f"{admin.base}{API}/sessions", token, body))
+
+
+def _make_key(admin: Client, token: str, tell: Tell) -> str:
+    body = {"name": "demo"}
+    key = admin.post(f"{API}/keys", body)
+    tell(f"\nMade the key {key['id']} for the caller.")
+    tell(curl("POST", f"{admin.base}{API}/keys", token, body))
+    return str(key["key"])
+
+
+def _make(client: Client, stage: Stage, stream: TextIO, tell: Tell) -> list[dict[str, Any]]:
+    """Submits an image and a video and shows them on their way; both succeeded when it returns."""
+    tasks = {}
+    for wish in WISHES:
+        task = client.post(f"{API}/tasks", wish)
+        tasks[task["id"]] = task
+        tell(f"\nSubmitted the {task['kind']} {task['id']} ({task['model']}).")
+        tell(curl("POST", f"{client.base}{API}/tasks", stage.key, wish))
+    tell("\nTheir progress, as a stream (estimates are the site's own, and the site is pessimistic):")
+    for task_id in tasks:
+        tell(curl("GET", f"{client.base}{API}/tasks/{task_id}/events", stage.key, accept="text/event-stream"))
+    tell("")
+    with board([(task["kind"], task) for task in tasks.values()], stream) as shown:
+        for update in follow_all(client, list(tasks), seconds=LONGEST_S):
+            shown.update(update)
+            stage.gateway.check()
+            if update is not None:
+                tasks[update["id"]] = update
+    for task in tasks.values():
+        if task["stage"] != "succeeded":
+            raise CommandError(
+                f"the {task['kind']} {task['stage']}: {task['error_kind']}: {task['error_message']}"
+            )
+    return list(tasks.values())
+
+
+def _fetch(client: Client, stage: Stage, task: dict[str, Any], folder: Path, tell: Tell) -> list[Path]:
+    files = fetch(client, task, folder)
+    tell(f"\nFetched the {task['kind']}: {', '.join(str(file) for file in files)}")
+    for index, file in enumerate(files):
+        address = f"{client.base}{API}/tasks/{task['id']}/content?index={index}"
+        tell(curl("GET", address, stage.key, output=str(file)))
+    return files
+
+
+def _stay(stage: Stage, tell: Tell) -> None:
+    tell("\nThe gateway goes on until Ctrl-C.")
+    tell(f"    URL    {stage.url}")
+    tell(f"    key    {stage.key}")
+    tell(f"    admin  {stage.admin_token}")
+    tell("Any OpenAI client can use it:")
+    body = {"prompt": "A paper boat on a river of stars"}
+    tell(curl("POST", f"{stage.url}/v1/images/generations", stage.key, body))
+    try:
+        while True:
+            stage.gateway.check()
+            stage.gateway.pause(1.0)
+    except KeyboardInterrupt:
+        tell("\nEnding the gateway and the site.")
+
+
+def check_files(files: list[Path]) -> None:
+    """WrongFileError unless there is a PNG and an MP4 among the files and nothing else."""
+    kinds = [kind_of(file) for file in files]
+    for file, kind in zip(files, kinds, strict=True):
+        if kind is None:
+            raise WrongFileError(f"{file} is neither a PNG nor an MP4")
+    for wanted in ("PNG", "MP4"):
+        if wanted not in kinds:
+            raise WrongFileError(f"no {wanted} came")
+
+
+def kind_of(file: Path) -> str | None:
+    """PNG or MP4, by content and for whole files only; None for anything else."""
+    data = file.read_bytes()
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in data[-12:]:
+        return "PNG"
+    if data[4:8] == b"ftyp" and b"moov" in data and b"mdat" in data:
+        return "MP4"
+    return None
+
+
+def curl(
+    method: str, url: str, token: str, body: object = None, *, accept: str = "", output: str = ""
+) -> str:
+    """A line that does the same request from a shell."""
+    parts = ["curl", "-sS", url, "-H", f"Authorization: Bearer {token}"]
+    if method != "GET" and body is None:
+        parts[2:2] = ["-X", method]
+    if accept:
+        parts += ["-N", "-H", f"Accept: {accept}"]
+    if body is not None:
+        parts += ["-H", "Content-Type: application/json", "-d", json.dumps(body, ensure_ascii=False)]
+    if output:
+        parts += ["-o", output]
+    return "  $ " + shlex.join(parts)
+
+
+def _environ(data: Path, port: int, upstream: str, admin_token: str) -> dict[str, str]:
+    """Our environment with the demo's settings instead of the operator's, and without a proxy in the way."""
+    environ = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    chosen = {
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "DATA_DIR": str(data / "data"),
+        "ADMIN_TOKEN": admin_token,
+        "UPSTREAM_URL": upstream,
+        **PACE,
+    }
+    return {**environ, **{PREFIX + name: value for name, value in chosen.items()}}
+
+
+def _pings(url: str) -> bool:
+    try:
+        return Client(url, "", timeout=2).text("/ping") == "pong"
+    except (ApiError, UnreachableError):
+        return False
