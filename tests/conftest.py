@@ -1,0 +1,56 @@
+"""Fixtures for everybody: the two engines, and one PostgreSQL server for the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import postgres
+from support.database import Engine, empty, migrate, postgres_engine, sqlite_engine
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """Started by the first test that needs it, stopped after the last."""
+    with postgres.server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_store(postgres_server: postgres.Server) -> Iterator[Engine]:
+    """A migrated database that tests use one after the other."""
+    with postgres_engine(postgres_server) as engine:
+        migrate(engine)
+        yield engine
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Engine:
+    """A store in a new SQLite file."""
+    return sqlite_engine(tmp_path)
+
+
+@pytest.fixture
+def postgresql(postgres_store: Engine) -> Iterator[Engine]:
+    """An empty store in a PostgreSQL database."""
+    yield postgres_store
+    empty(postgres_store)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """A store of its own for this test, on each engine in turn; open it with `engine.open()`."""
+    name = "sqlite" if request.param == "sqlite" else "postgresql"
+    engine: Engine = request.getfixturevalue(name)
+    return engine
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """As `engine`, before any migration has run."""
+    if request.param == "sqlite":
+        yield sqlite_engine(tmp_path)
+        return
+    with postgres_engine(request.getfixturevalue("postgres_server")) as engine:
+        yield engine
