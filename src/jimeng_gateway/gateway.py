@@ -31,13 +31,15 @@ from jimeng_gateway.domain.errors import (
 from jimeng_gateway.domain.intake import Wish, plan
 from jimeng_gateway.domain.policy import Limits
 from jimeng_gateway.domain.ports import Clock, Emitter, Upstream
+from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.session import Account, Session, SessionState
 from jimeng_gateway.domain.task import Stage, Task, TaskEvent
 from jimeng_gateway.models import CatalogueCache
 from jimeng_gateway.secrets import Vault, digest, new_api_key
-from jimeng_gateway.store import keys, nodes, sessions, submissions, tasks
-from jimeng_gateway.store.database import ConstraintViolated, Database, Tx
+from jimeng_gateway.store import blobs, keys, nodes, sessions, submissions, tasks
+from jimeng_gateway.store.blobs import CallerFile
+from jimeng_gateway.store.database import LOCK_RESERVE, ConstraintViolated, Database, Tx
 from jimeng_gateway.store.files import ResultFiles
 from jimeng_gateway.store.keys import Key
 
@@ -131,6 +133,8 @@ class GatewayParts:
     telemetry: Emitter
     limits: Limits
     session_slots: int
+    #: Milliseconds for which an uploaded file can be used.
+    file_retention: int = 86_400_000
     #: Hash of the token that the operator chose; empty: the stored one counts.
     admin_digest: str = ""
 
@@ -236,7 +240,13 @@ class Gateway:
         facts: dict[str, object] = {"model": request.model, "key": caller.name}
         if retry_of is not None:
             facts["retry_of"] = retry_of
-        task = await self._db.write(lambda tx: tasks.insert(tx, task, facts))
+
+        def body(tx: Tx) -> Task:
+            written = tasks.insert(tx, task, facts)
+            blobs.bind(tx, task.id, request.references, now=now)
+            return written
+
+        task = await self._db.write(body)
         self._parts.telemetry.emit("task.queued", task=task.id, kind=request.kind, model=request.model)
         return task
 
@@ -275,10 +285,9 @@ class Gateway:
         now = self._clock.now()
 
         def body(tx: Tx) -> Task | None:
-            before = tasks.get(tx, task_id)
             following = tasks.change(tx, task_id, lambda found: lifecycle.cancel(found, now=now), now=now)
-            if following is not None and before is not None and before.submit_id is not None:
-                submissions.want_cancel(tx, before.submit_id, now=now)
+            if following is not None and following.submit_id is not None:
+                submissions.want_cancel(tx, following.submit_id, now=now)
             return following or tasks.get(tx, task_id)
 
         following = await self._db.write(body) or task
@@ -324,6 +333,42 @@ class Gateway:
     async def _news(self, event: asyncio.Event, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
+
+    # ── files ────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_file(self, caller: Caller, reference: Reference) -> CallerFile:
+        """A file that this caller can use in any number of tasks until it expires."""
+        now = self._clock.now()
+        file = CallerFile(
+            id=new_id("file", now),
+            key_id=caller.key_id,
+            reference=reference,
+            created_at=now,
+            expires_at=now + self._parts.file_retention,
+        )
+        await self._db.write(lambda tx: blobs.add_file(tx, file))
+        return file
+
+    async def file(self, caller: Caller, file_id: str) -> CallerFile:
+        """One file; NotFound also for a file of another key, and for one that has expired."""
+        key_id, now = None if caller.admin else caller.key_id, self._clock.now()
+        return await self._db.read(lambda tx: blobs.file(tx, file_id, key_id=key_id, now=now))
+
+    async def files(self, caller: Caller, *, limit: int = 20, cursor: str | None = None) -> Page[CallerFile]:
+        """Files, newest first."""
+        before = _parse_cursor(cursor) if cursor else None
+        key_id, now = None if caller.admin else caller.key_id, self._clock.now()
+        found = await self._db.read(
+            lambda tx: blobs.files(tx, key_id=key_id, limit=limit + 1, before=before, now=now)
+        )
+        shown = tuple(found[:limit])
+        more = f"{shown[-1].created_at}.{shown[-1].id}" if len(found) > limit else None
+        return Page(shown, more)
+
+    async def remove_file(self, caller: Caller, file_id: str) -> None:
+        """Forgets a file; what was made with it keeps its bytes."""
+        await self.file(caller, file_id)
+        await self._db.write(lambda tx: blobs.remove_file(tx, file_id))
 
     # ── results ──────────────────────────────────────────────────────────────────────────────────
 
@@ -442,6 +487,7 @@ class Gateway:
         now = self._clock.now()
 
         def body(tx: Tx) -> Session | None:
+            tx.serialise(LOCK_RESERVE)
             session = sessions.get(tx, session_id)
             if session is not None and session.slots_taken:
                 raise Conflict(

@@ -22,6 +22,11 @@ def claim(tx: Tx, *, now: int, every: int) -> bool:
     return True
 
 
+def due(tx: Tx, *, at: int, every: int) -> None:
+    """Lets the next reading come at that time instead of after `every` ms."""
+    tx.run("setting_put", name=_ASKED, value="", now=at - every)
+
+
 def keep(tx: Tx, kind: Kind, models: tuple[Model, ...], *, now: int) -> None:
     """Writes what the site lists for one kind."""
     value = msgspec.json.encode(models).decode()

@@ -8,7 +8,7 @@ an engine may run it again after a conflict, so it must have no effect but its s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any, Protocol, TypeVar
 
@@ -104,8 +104,12 @@ def load_statements(*, dialect: str) -> dict[str, str]:
     return {key: _PARAM.sub(r"%(\1)s", _PG_ONLY.sub(r"\1", sql)) for key, sql in joined.items()}
 
 
-def migrations() -> list[tuple[int, str]]:
-    """(version, SQL script) of every file under schema/, in order."""
+#: (version, SQL script), in order.
+Migrations = Sequence[tuple[int, str]]
+
+
+def migrations() -> Migrations:
+    """Those of the files under schema/."""
     folder = resources.files(__package__).joinpath("schema")
     files = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(int(name.split("_")[0]), folder.joinpath(name).read_text("utf-8")) for name in files]

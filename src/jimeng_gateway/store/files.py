@@ -90,7 +90,8 @@ class ResultFiles:
         # The last characters of an id are chance, so that folders fill evenly.
         part = self._folder / task_id[-2:] / f"{task_id}-{index}.part"
         await asyncio.to_thread(part.parent.mkdir, parents=True, exist_ok=True)
-        with await asyncio.to_thread(part.open, "wb") as file:
+        # Not in a thread: a step that is cancelled while it waits for one would leave the file open.
+        with part.open("wb") as file:
             head, size, digest = await self._receive(file, chunks)
             media_type = self._judge(head, size, length, kind)
             await asyncio.to_thread(_flush, file)

@@ -1,6 +1,8 @@
-"""PostgreSQL for several nodes: a small pool driven from threads, LISTEN/NOTIFY as a hint.
+"""PostgreSQL for several nodes: a few threads with a connection each, LISTEN/NOTIFY as a hint.
 
-Bodies are synchronous, so they run in a thread per connection; the pool bounds both. Serialisation failures,
+Bodies are synchronous, so they run in threads, whose number bounds the connections. A pool would back off
+exponentially while the server is away and let the lease run out after it is back; a thread that finds its
+connection broken just opens the next one. Serialisation failures,
 deadlocks and lost connections run the body again by one named policy; bodies have no effect but statements,
 and every write is guarded, so a second run after a lost COMMIT changes nothing.
 """
@@ -16,13 +18,13 @@ from typing import Any, LiteralString, TypeVar, cast
 
 import psycopg
 from psycopg.rows import dict_row
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from jimeng_gateway.domain.errors import StoreError
 from jimeng_gateway.store.database import (
     LOCK_MIGRATE,
     ConstraintViolated,
     Listeners,
+    Migrations,
     Row,
     StoreBusy,
     Tx,
@@ -34,12 +36,18 @@ from jimeng_gateway.store.database import (
 
 T = TypeVar("T")
 
-POOL = 10
+#: Threads, and so connections besides the ear.
+THREADS = 10
 CHANNEL = "jimeng_gateway"
 #: Runs of one body before a conflict or a lost connection is given up, and the pause between them.
 TRIES = 5
 PAUSE_S = 0.2
+#: All tries together stay below the usual lease even if connecting hangs.
+CONNECT_TIMEOUT_S = 5
+#: How long the ear listens before it looks whether it should close; psycopg itself wakes as often.
+LISTEN_S = 0.1
 
+_SNAPSHOT = psycopg.IsolationLevel.REPEATABLE_READ
 _AGAIN = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
@@ -53,11 +61,16 @@ def _trusted(sql: str) -> LiteralString:
     return cast("LiteralString", sql)  # type: ignore[redundant-cast]
 
 
+def _storable(value: Value) -> Value:
+    # PostgreSQL text holds no NUL; an odd message of the site must not cost the fact that came with it.
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) and "\x00" in value else value
+
+
 def translate(error: Exception) -> StoreError:
     """Our error for one of psycopg's."""
     if isinstance(error, psycopg.IntegrityError):
         return ConstraintViolated(f"constraint violated: {error}")
-    if isinstance(error, PoolTimeout | psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return StoreBusy(f"PostgreSQL could not be reached or was busy: {error}")
     return StoreError(f"PostgreSQL failed: {type(error).__name__}: {error}")
 
@@ -71,18 +84,19 @@ class PostgresTx:
 
     def run(self, name: str, /, **params: Value) -> int:
         """See Tx."""
-        self._cursor.execute(_trusted(self._statements[name]), params)
-        return self._cursor.rowcount
+        return self._execute(name, params).rowcount
 
     def one(self, name: str, /, **params: Value) -> Row | None:
         """See Tx."""
-        self._cursor.execute(_trusted(self._statements[name]), params)
-        return self._cursor.fetchone()
+        return self._execute(name, params).fetchone()
 
     def all(self, name: str, /, **params: Value) -> list[Row]:
         """See Tx."""
-        self._cursor.execute(_trusted(self._statements[name]), params)
-        return self._cursor.fetchall()
+        return self._execute(name, params).fetchall()
+
+    def _execute(self, name: str, params: dict[str, Value]) -> psycopg.Cursor[Row]:
+        storable = {key: _storable(value) for key, value in params.items()}
+        return self._cursor.execute(_trusted(self._statements[name]), storable)
 
     def serialise(self, number: int) -> None:
         """See Tx."""
@@ -96,12 +110,14 @@ class PostgresTx:
 class PostgresDatabase:
     """The Database over a server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, known: Migrations | None = None) -> None:
         self._url = url
+        self._known = migrations() if known is None else known
         self._statements = load_statements(dialect="postgres")
         self._listeners = Listeners()
-        self._threads = ThreadPoolExecutor(POOL, thread_name_prefix="postgres")
-        self._pool: ConnectionPool[psycopg.Connection[Row]] | None = None
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres")
+        #: By thread.
+        self._connections: dict[int, psycopg.Connection[Row]] = {}
         self._closing = threading.Event()
         self._ear: threading.Thread | None = None
         self._ear_ready = threading.Event()
@@ -118,29 +134,18 @@ class PostgresDatabase:
 
     def _prepare(self) -> None:
         try:
-            with psycopg.connect(self._url, connect_timeout=10) as connection:
-                self.applied = _migrate(connection)
-            pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
-                self._url,
-                min_size=1,
-                max_size=POOL,
-                timeout=10,
-                open=False,
-                check=ConnectionPool.check_connection,
-                kwargs={"row_factory": dict_row, "connect_timeout": 10},
-            )
-            pool.open()
-        except (psycopg.Error, PoolTimeout) as error:
+            with psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+                self.applied = _migrate(connection, self._known)
+        except psycopg.Error as error:
             raise translate(error) from error
-        self._pool = pool
 
     async def write(self, body: Callable[[Tx], T]) -> T:
         """See Database."""
-        return await self._in_thread(lambda: self._transact(body))
+        return await self._in_thread(lambda: self._transact(body, read_only=False))
 
     async def read(self, body: Callable[[Tx], T]) -> T:
         """See Database."""
-        return await self._in_thread(lambda: self._transact(body))
+        return await self._in_thread(lambda: self._transact(body, read_only=True))
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """See Database."""
@@ -149,26 +154,27 @@ class PostgresDatabase:
     async def close(self) -> None:
         """See Database."""
         self._closing.set()
-        pool, self._pool = self._pool, None
         if self._ear is not None:
             await asyncio.to_thread(self._ear.join)
         await asyncio.to_thread(self._threads.shutdown)
-        if pool is not None:
-            await asyncio.to_thread(pool.close)
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
+        if self._loop is None or self._closing.is_set():
+            raise StoreError("the database is closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _transact(self, body: Callable[[Tx], T]) -> T:
+    def _transact(self, body: Callable[[Tx], T], *, read_only: bool) -> T:
         for attempt in range(1, TRIES + 1):
-            pool = self._pool
-            if pool is None:
-                raise StoreError("the database is closed")
             try:
-                with pool.connection() as connection, connection.cursor() as cursor:
+                connection = self._connection()
+                # Both travel with the BEGIN. A read sees one snapshot; a write, what is committed by now.
+                connection.isolation_level = _SNAPSHOT if read_only else None
+                connection.read_only = read_only
+                with connection.transaction(), connection.cursor() as cursor:
                     return body(PostgresTx(cursor, self._statements))
-            except PoolTimeout as error:
-                raise translate(error) from error
             except _AGAIN as error:
                 if attempt == TRIES:
                     raise translate(error) from error
@@ -177,14 +183,24 @@ class PostgresDatabase:
                 raise translate(error) from error
         raise AssertionError("unreachable")
 
+    def _connection(self) -> psycopg.Connection[Row]:
+        """This thread's own, opened when it is first needed and whenever it has broken."""
+        found = self._connections.get(threading.get_ident())
+        if found is None or found.closed:
+            found = psycopg.connect(self._url, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT_S)
+            self._connections[threading.get_ident()] = found
+        return found
+
     def _listen(self) -> None:
         while not self._closing.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, connect_timeout=10) as connection:
+                with psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
+                ) as connection:
                     connection.execute(_trusted(f"LISTEN {CHANNEL}"))
                     self._ear_ready.set()
                     while not self._closing.is_set():
-                        for notice in connection.notifies(timeout=0.5):
+                        for notice in connection.notifies(timeout=LISTEN_S):
                             self._tell(notice.payload)
             # A hint that is lost costs a second: the sweeps behind it find the work.
             except psycopg.Error:
@@ -196,7 +212,7 @@ class PostgresDatabase:
             self._loop.call_soon_threadsafe(self._listeners.tell, [topic])
 
 
-def _migrate(connection: psycopg.Connection[Any]) -> list[int]:
+def _migrate(connection: psycopg.Connection[Any], known: Migrations) -> list[int]:
     """Applies what is missing, in one transaction, one node at a time."""
     applied = []
     with connection.transaction():
@@ -205,7 +221,6 @@ def _migrate(connection: psycopg.Connection[Any]) -> list[int]:
         done: set[int] = {
             row[0] for row in connection.execute("SELECT version FROM schema_version").fetchall()
         }
-        known = migrations()
         unknown = done - {version for version, _ in known}
         if unknown:
             raise StoreError(

@@ -156,8 +156,10 @@ JOIN session s ON s.id = f.session_id
 WHERE s.enabled = 1 AND s.state = 'ready' AND s.removed_at IS NULL AND f.taken < s.slots
 ORDER BY s.last_used_at, s.id LIMIT :limit;
 
+-- A slot beyond a lowered limit may outlive its task, so the limits are what counts.
 -- name: slot_counts
-SELECT count(*) AS total, count(task_id) AS taken FROM slot;
+SELECT (SELECT coalesce(sum(slots), 0) FROM session WHERE removed_at IS NULL) AS total, count(task_id) AS taken
+FROM slot;
 
 -- A slot held by a task that needs none is a bug; upkeep mends it and says so.
 -- name: slot_leaks
@@ -166,11 +168,13 @@ WHERE task.stage NOT IN ('submitting', 'polling', 'downloading');
 
 -- ── tasks ───────────────────────────────────────────────────────────────────────────────────────
 
+-- Ids are never given twice: one that is there was written by this very insert, whose answer was lost.
 -- name: task_insert
 INSERT INTO task (id, key_id, kind, model, request, stage, work, due_at, revision, created_at, updated_at,
                   deadline_at, retry_of)
 VALUES (:id, :key_id, :kind, :model, :request, :stage, :work, :due_at, 0, :now, :now, :deadline_at,
-        :retry_of);
+        :retry_of)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: task_get
 SELECT * FROM task WHERE id = :id;
@@ -191,11 +195,20 @@ WHERE id = :id AND revision = :was;
 
 -- name: task_list
 SELECT * FROM task
-WHERE (CAST(:key_id AS TEXT) IS NULL OR key_id = :key_id)
+WHERE (CAST(:stage AS TEXT) IS NULL OR stage = :stage)
+  AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+  AND (CAST(:model AS TEXT) IS NULL OR model = :model)
+  AND (created_at, id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- The same for one key, apart because SQLite takes its index only for a condition without an OR.
+-- name: task_list_of_key
+SELECT * FROM task
+WHERE key_id = :key_id
   AND (CAST(:stage AS TEXT) IS NULL OR stage = :stage)
   AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
   AND (CAST(:model AS TEXT) IS NULL OR model = :model)
-  AND (CAST(:at AS BIGINT) IS NULL OR (created_at, id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT)))
+  AND (created_at, id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: task_ready
@@ -214,8 +227,10 @@ SELECT id FROM task
 WHERE stage IN ('queued', 'submitting', 'polling', 'downloading') AND deadline_at <= :now AND owner IS NULL
 ORDER BY deadline_at LIMIT 200;
 
+-- A process that was asleep finds its own steps running still, so it never takes over from itself (`:me`).
 -- name: task_orphans
-SELECT id FROM task WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM node WHERE expires_at > :now)
+SELECT id, owner FROM task WHERE owner IS NOT NULL AND owner <> :me
+    AND owner NOT IN (SELECT id FROM node WHERE expires_at > :now)
 LIMIT 1000;
 
 -- name: task_owned
@@ -237,13 +252,16 @@ SELECT count(*) AS n FROM task WHERE work = 'reserve' AND (due_at, id) < (:due_a
 -- name: poll_due
 SELECT 1 AS one FROM task WHERE work = 'poll' AND due_at <= :now LIMIT 1;
 
--- Claims sessions that have something due, so that each is asked by one node at a time.
+-- Claims sessions that have something due, so that each is asked by one node at a time. A session that
+-- another transaction is writing is left for the next look: waiting for several of them could deadlock.
 -- name: poll_claim
-UPDATE session SET poll_owner = :owner
-WHERE poll_owner IS NULL AND poll_after <= :now AND id IN (
-    SELECT t.session_id FROM task t JOIN session s ON s.id = t.session_id
-    WHERE t.work = 'poll' AND t.due_at <= :now AND s.poll_owner IS NULL AND s.poll_after <= :now
-    GROUP BY t.session_id ORDER BY min(t.due_at) LIMIT :limit)
+WITH due AS MATERIALIZED (
+    SELECT s.id FROM session s
+    JOIN (SELECT session_id, min(due_at) AS since FROM task
+          WHERE work = 'poll' AND due_at <= :now GROUP BY session_id) t ON t.session_id = s.id
+    WHERE s.poll_owner IS NULL AND s.poll_after <= :now
+    ORDER BY t.since LIMIT :limit /*pg FOR NO KEY UPDATE OF s SKIP LOCKED*/)
+UPDATE session SET poll_owner = :owner WHERE id IN (SELECT id FROM due)
 RETURNING id, poll_errors;
 
 -- name: poll_release
@@ -252,7 +270,14 @@ WHERE id = :id AND poll_owner = :owner;
 
 -- name: poll_orphans
 UPDATE session SET poll_owner = NULL
-WHERE poll_owner IS NOT NULL AND poll_owner NOT IN (SELECT id FROM node WHERE expires_at > :now);
+WHERE poll_owner IS NOT NULL AND poll_owner <> :me
+    AND poll_owner NOT IN (SELECT id FROM node WHERE expires_at > :now);
+
+-- name: poll_owned
+SELECT id FROM session WHERE poll_owner = :owner;
+
+-- name: poll_drop
+UPDATE session SET poll_owner = NULL WHERE id = :id AND poll_owner = :owner;
 
 -- ── submissions ─────────────────────────────────────────────────────────────────────────────────
 
@@ -274,16 +299,20 @@ SELECT * FROM submission WHERE task_id = :task_id ORDER BY attempt;
 -- name: submission_refusals
 SELECT session_id, error_kind FROM submission WHERE task_id = :task_id AND state = 'refused' ORDER BY attempt;
 
+-- 'gone' may be asked for again: its request was under way for longer than anybody thought.
 -- name: submission_want_cancel
 UPDATE submission SET cancel_state = 'wanted', cancel_due_at = :now
-WHERE submit_id = :submit_id AND cancel_state IS NULL AND state IN ('intended', 'uncertain', 'accepted');
+WHERE submit_id = :submit_id AND (cancel_state IS NULL OR cancel_state = 'gone')
+    AND state IN ('intended', 'uncertain', 'accepted');
 
 -- Taken with a time-out instead of an owner: asking twice for a cancellation does no harm.
+-- MATERIALIZED, because PostgreSQL may run a plain subselect several times and so go beyond the limit.
 -- name: submission_cancel_claim
-UPDATE submission SET cancel_due_at = :again_at, cancel_tries = cancel_tries + 1
-WHERE cancel_state = 'wanted' AND submit_id IN (
+WITH due AS MATERIALIZED (
     SELECT submit_id FROM submission WHERE cancel_state = 'wanted' AND cancel_due_at <= :now
     ORDER BY cancel_due_at LIMIT :limit /*pg FOR UPDATE SKIP LOCKED*/)
+UPDATE submission SET cancel_due_at = :again_at, cancel_tries = cancel_tries + 1
+WHERE submit_id IN (SELECT submit_id FROM due)
 RETURNING *;
 
 -- name: submission_cancelled
@@ -309,7 +338,7 @@ ON CONFLICT (task_id, idx) DO UPDATE SET upstream_url = excluded.upstream_url, i
 SELECT * FROM result WHERE task_id = :task_id ORDER BY idx;
 
 -- name: result_totals
-SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM result WHERE file IS NOT NULL;
+SELECT count(*) AS files, CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes FROM result WHERE file IS NOT NULL;
 
 -- ── events ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -318,6 +347,64 @@ INSERT INTO event (task_id, seq, at, name, data) VALUES (:task_id, :seq, :now, :
 
 -- name: event_list
 SELECT task_id, seq, at, name, data FROM event WHERE task_id = :task_id AND seq > :after ORDER BY seq;
+
+-- ── references ──────────────────────────────────────────────────────────────────────────────────
+
+-- name: blob_keep
+INSERT INTO blob (sha256, kind, media_type, size, width, height, duration_ms, fps, created_at, used_at)
+VALUES (:sha256, :kind, :media_type, :size, :width, :height, :duration_ms, :fps, :now, :now)
+ON CONFLICT (sha256) DO UPDATE SET used_at = excluded.used_at;
+
+-- name: blob_touch
+UPDATE blob SET used_at = :now WHERE sha256 = :sha256;
+
+-- name: blob_get
+SELECT * FROM blob WHERE sha256 = :sha256;
+
+-- name: blob_idle
+SELECT sha256 FROM blob
+WHERE used_at < :before AND NOT EXISTS (SELECT 1 FROM file WHERE file.sha256 = blob.sha256)
+    AND NOT EXISTS (SELECT 1 FROM task_blob WHERE task_blob.sha256 = blob.sha256)
+ORDER BY used_at LIMIT :limit;
+
+-- name: blob_remove
+DELETE FROM blob
+WHERE sha256 = :sha256 AND used_at < :before
+    AND NOT EXISTS (SELECT 1 FROM file WHERE file.sha256 = blob.sha256)
+    AND NOT EXISTS (SELECT 1 FROM task_blob WHERE task_blob.sha256 = blob.sha256);
+
+-- name: task_blob_insert
+INSERT INTO task_blob (task_id, sha256) VALUES (:task_id, :sha256) ON CONFLICT (task_id, sha256) DO NOTHING;
+
+-- name: task_blob_forget
+DELETE FROM task_blob WHERE EXISTS (
+    SELECT 1 FROM task WHERE task.id = task_blob.task_id AND task.finished_at < :before
+    AND task.stage IN ('succeeded', 'failed', 'cancelled'));
+
+-- name: file_insert
+INSERT INTO file (id, key_id, sha256, name, created_at, expires_at)
+VALUES (:id, :key_id, :sha256, :name, :now, :expires_at)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: file_get
+SELECT file.*, kind, media_type, size, width, height, duration_ms, fps
+FROM file JOIN blob ON blob.sha256 = file.sha256
+WHERE file.id = :id AND file.expires_at > :now
+    AND (CAST(:key_id AS TEXT) IS NULL OR file.key_id = :key_id);
+
+-- name: file_list
+SELECT file.*, kind, media_type, size, width, height, duration_ms, fps
+FROM file JOIN blob ON blob.sha256 = file.sha256
+WHERE file.expires_at > :now AND (CAST(:key_id AS TEXT) IS NULL OR file.key_id = :key_id)
+    AND (CAST(:at AS BIGINT) IS NULL
+         OR (file.created_at, file.id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT)))
+ORDER BY file.created_at DESC, file.id DESC LIMIT :limit;
+
+-- name: file_remove
+DELETE FROM file WHERE id = :id;
+
+-- name: file_expire
+DELETE FROM file WHERE expires_at <= :now;
 
 -- name: ping
 SELECT 1 AS one;

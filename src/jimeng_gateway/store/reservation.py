@@ -43,7 +43,7 @@ def reserve(tx: Tx, *, owner: str, now: int, limit: int) -> Round:
     ready = [tasks.from_row(row) for row in tx.all("task_ready", now=now, limit=limit)]
     refusals = {task.id: submissions.refusals(tx, task.id) for task in ready if task.attempts}
     barred = {task_id: policy.excluded(earlier) for task_id, earlier in refusals.items()}
-    pool = frozenset(row["id"] for row in tx.all("session_pool")) if any(barred.values()) else frozenset()
+    pool = _pool(tx) if any(barred.values()) else frozenset()
     plan = selection.assign([task.id for task in ready], seats, barred, pool)
     by_id = {task.id: task for task in ready}
     reserved = [_take(tx, by_id[match.task_id], match, owner=owner, now=now) for match in plan.matches]
@@ -51,7 +51,18 @@ def reserve(tx: Tx, *, owner: str, now: int, limit: int) -> Round:
     for task_id in plan.passed_over:
         waiting = by_id[task_id]
         tasks.apply(tx, waiting, Change(replace(waiting, due_at=now + STEP_BACK_MS)), now=now)
-    return Round(tuple(reserved), tuple(failed), more=len(ready) == limit and bool(reserved or failed))
+    worked = bool(reserved or failed or plan.passed_over)
+    return Round(tuple(reserved), tuple(failed), more=len(ready) == limit and worked)
+
+
+def servable(tx: Tx, refusals: Sequence[policy.Refusal]) -> bool:
+    """Whether some session that is switched on may still get a task with these refusals."""
+    barred = policy.excluded(refusals)
+    return not barred or bool(_pool(tx) - barred)
+
+
+def _pool(tx: Tx) -> frozenset[str]:
+    return frozenset(row["id"] for row in tx.all("session_pool"))
 
 
 def _take(tx: Tx, task: Task, match: selection.Match, *, owner: str, now: int) -> Task:

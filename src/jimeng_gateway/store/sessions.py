@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jimeng_gateway.domain.errors import ErrorKind, Failure
 from jimeng_gateway.domain.session import Account, Session, SessionState, health_after
-from jimeng_gateway.store.database import Row, Tx
+from jimeng_gateway.store.database import LOCK_RESERVE, Row, Tx
 from jimeng_gateway.store.tasks import QUEUE
 
 
@@ -58,7 +58,8 @@ def find_all(tx: Tx) -> list[Session]:
 
 
 def configure(tx: Tx, session_id: str, *, label: str, enabled: bool, slots: int, now: int) -> None:
-    """Writes what the operator sets."""
+    """Writes what the operator sets; no round of reservations runs meanwhile that counted on other slots."""
+    tx.serialise(LOCK_RESERVE)
     tx.run("session_settings", id=session_id, label=label, enabled=int(enabled), slots=slots, now=now)
     _fit_slots(tx, session_id, slots)
     tx.notify(QUEUE)
@@ -88,8 +89,10 @@ def suffer(tx: Tx, session_id: str, failure: Failure, *, now: int) -> Session | 
     if health is None or session.state in (SessionState.EXPIRED, SessionState.BLOCKED):
         return None
     until = now + health.rest_ms if health.state is SessionState.COOLING else None
-    if until is not None and (session.cooling_until or 0) > now:
-        # Several tasks met the same refusal: one rest, not one for each of them.
+    resting_until = session.cooling_until or 0
+    # Several tasks met the same refusal: one rest, not one for each. Another kind may need a longer one.
+    same = health.kind is session.reason_kind
+    if until is not None and resting_until > now and (same or until <= resting_until):
         return None
     tx.run(
         "session_health",

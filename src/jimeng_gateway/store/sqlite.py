@@ -21,6 +21,7 @@ from jimeng_gateway.domain.errors import StoreError
 from jimeng_gateway.store.database import (
     ConstraintViolated,
     Listeners,
+    Migrations,
     Row,
     StoreBusy,
     Tx,
@@ -109,7 +110,7 @@ def _enter_wal(connection: apsw.Connection) -> None:
             return
 
 
-def _migrate(connection: apsw.Connection) -> list[int]:
+def _migrate(connection: apsw.Connection, known: Migrations) -> list[int]:
     connection.execute("BEGIN IMMEDIATE").fetchall()
     try:
         connection.execute(
@@ -117,7 +118,6 @@ def _migrate(connection: apsw.Connection) -> list[int]:
         ).fetchall()
         rows = connection.execute("SELECT version FROM schema_version").fetchall()
         done = {cast("int", row[0]) for row in rows}
-        known = migrations()
         unknown = done - {version for version, _ in known}
         if unknown:
             raise StoreError(
@@ -141,8 +141,9 @@ def _migrate(connection: apsw.Connection) -> list[int]:
 class SqliteDatabase:
     """The Database over one file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Migrations | None = None) -> None:
         self._path = str(path)
+        self._known = migrations() if known is None else known
         self._statements = load_statements(dialect="sqlite")
         self._jobs: queue.SimpleQueue[tuple[Callable[[Tx], Any], asyncio.Future[Any]] | None] = (
             queue.SimpleQueue()
@@ -169,7 +170,7 @@ class SqliteDatabase:
     def _prepare(self) -> apsw.Connection:
         connection = _open(self._path)
         _enter_wal(connection)
-        self.applied = _migrate(connection)
+        self.applied = _migrate(connection, self._known)
         return connection
 
     async def write(self, body: Callable[[Tx], T]) -> T:

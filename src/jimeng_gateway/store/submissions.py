@@ -46,6 +46,8 @@ class Submission:
     attempt: int
     state: SubmissionState
     created_at: int
+    #: When its state was last learned; None while it is only intended.
+    settled_at: int | None
     history_id: str | None
     cancel_tries: int
 
@@ -128,6 +130,7 @@ def _from_row(row: Row) -> Submission:
         attempt=row["attempt"],
         state=SubmissionState(row["state"]),
         created_at=row["created_at"],
+        settled_at=row["settled_at"],
         history_id=row["history_id"],
         cancel_tries=row["cancel_tries"],
     )

@@ -15,13 +15,15 @@ from jimeng_gateway.domain.errors import ErrorKind, Failure
 from jimeng_gateway.domain.lifecycle import Change
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.task import SLOTTED, Result, Stage, Task, TaskEvent
-from jimeng_gateway.store.database import Row, Tx
+from jimeng_gateway.store.database import Row, Tx, Value
 
 #: Topics of Tx.notify.
 QUEUE = "queue"
 POLL = "poll"
 COLLECT = "collect"
 CANCEL = "cancel"
+#: Later than every task, for a list that starts with the newest.
+_END_OF_TIME = 2**63 - 1
 
 
 def topic_of(task_id: str) -> str:
@@ -30,8 +32,8 @@ def topic_of(task_id: str) -> str:
 
 
 def insert(tx: Tx, task: Task, facts: dict[str, object]) -> Task:
-    """Writes a new queued task with its first event."""
-    tx.run(
+    """Writes a new queued task with its first event; a second run after a lost COMMIT finds what it wrote."""
+    written = tx.run(
         "task_insert",
         id=task.id,
         key_id=task.key_id,
@@ -45,6 +47,8 @@ def insert(tx: Tx, task: Task, facts: dict[str, object]) -> Task:
         deadline_at=task.deadline_at,
         retry_of=task.retry_of,
     )
+    if not written:
+        return get(tx, task.id) or task
     tx.notify(QUEUE)
     return _write(tx, task, Change(task, (("task.created", facts),)), now=task.created_at)
 
@@ -160,10 +164,12 @@ def find(
     before: tuple[int, str] | None,
 ) -> list[Task]:
     """Tasks that match, newest first, older than `before` (created_at, id)."""
-    at, after = before or (None, None)
-    rows = tx.all(
-        "task_list", key_id=key_id, stage=stage, kind=kind, model=model, at=at, after=after, limit=limit
-    )
+    at, after = before or (_END_OF_TIME, "")
+    filters: dict[str, Value] = {"stage": stage, "kind": kind, "model": model}
+    name = "task_list"
+    if key_id is not None:
+        name, filters = "task_list_of_key", filters | {"key_id": key_id}
+    rows = tx.all(name, **filters, at=at, after=after, limit=limit)
     return [with_results(tx, from_row(row)) for row in rows]
 
 

@@ -11,7 +11,7 @@ from jimeng_gateway.domain.record import JobState, Record
 from jimeng_gateway.domain.session import Identity
 from jimeng_gateway.store import tasks
 from jimeng_gateway.store.database import Tx
-from jimeng_gateway.store.submissions import CancelState, Submission
+from jimeng_gateway.store.submissions import CancelState, Submission, SubmissionState
 from jimeng_gateway.work.bench import Bench
 
 #: Looks and tries before we settle for not having been able to.
@@ -56,7 +56,10 @@ async def _attempt(
 
 
 def _absent(bench: Bench, submission: Submission) -> tuple[CancelState, str] | None:
-    age = bench.clock.now() - submission.created_at
+    if submission.state is SubmissionState.INTENDED and submission.cancel_tries < TRIES:
+        # Its request may be under way still.
+        return None
+    age = bench.clock.now() - (submission.settled_at or submission.created_at)
     if age >= bench.limits.reconcile and submission.cancel_tries >= 2:
         return CancelState.GONE, "the site never had the job; nothing was charged"
     return None

@@ -33,10 +33,14 @@ class Lease:
         self._clock = clock
         self._alone = alone
         self._until = float("-inf")
+        self._expires_at = 0
 
     def valid(self) -> bool:
-        """Whether nobody else can have taken over, by this machine's clock."""
-        return self._clock.monotonic() < self._until
+        """Whether nobody else can have taken over, by both of this machine's clocks.
+
+        The one that never goes back stands still while the machine sleeps; the other one may be set back.
+        """
+        return self._clock.monotonic() < self._until and self._clock.now() < self._expires_at
 
     async def enter(self) -> None:
         """Starts the lease."""
@@ -53,7 +57,11 @@ class Lease:
                 alone=self._alone,
             )
         )
+        self._extend(asked, now)
+
+    def _extend(self, asked: float, now: int) -> None:
         self._until = asked + self.length / 1000
+        self._expires_at = now + self.length
 
     async def keep(self) -> None:
         """Renews for ever; LeaseLost when that came too late."""
@@ -76,7 +84,7 @@ class Lease:
             return
         if not renewed:
             raise LeaseLost("the lease of this process ran out; another one may own its tasks")
-        self._until = asked + self.length / 1000
+        self._extend(asked, now)
 
     async def leave(self) -> None:
         """Ends the lease."""

@@ -48,14 +48,24 @@ async def _ask(bench: Bench, identity: Identity, asked: Sequence[Task]) -> dict[
     lost = {
         task.history_id: task.submit_id
         for task in asked
-        if task.history_id and task.submit_id not in records and task.misses >= TRY_HISTORY_ID_AFTER
+        if task.history_id
+        and task.submit_id
+        and task.submit_id not in records
+        and task.misses >= TRY_HISTORY_ID_AFTER
     }
     if lost:
-        found = await bench.upstream.records(identity, history_ids=list(lost))
-        records |= {
-            str(lost[history_id]): record for history_id, record in found.items() if history_id in lost
-        }
+        records |= await _ask_by_history(bench, identity, lost)
     return records
+
+
+async def _ask_by_history(bench: Bench, identity: Identity, lost: Mapping[str, str]) -> dict[str, Record]:
+    """The second look, from history id to submit id; if it fails, the first reply counts all the same."""
+    try:
+        found = await bench.upstream.records(identity, history_ids=list(lost))
+    except UpstreamFailure as error:
+        bench.telemetry.emit("poll.second_look_failed", code=error.failure.code, tasks=len(lost))
+        return {}
+    return {lost[history_id]: record for history_id, record in found.items() if history_id in lost}
 
 
 async def _observe(bench: Bench, session_id: str, batch: policy.Batch, records: Mapping[str, Record]) -> None:

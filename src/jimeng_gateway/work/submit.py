@@ -13,14 +13,14 @@ from jimeng_gateway.domain.errors import (
     ErrorKind,
     Failure,
     GatewayError,
-    NotFound,
+    StoreError,
     UpstreamFailure,
 )
 from jimeng_gateway.domain.ports import Order
 from jimeng_gateway.domain.record import Accepted
 from jimeng_gateway.domain.session import Identity, Session
 from jimeng_gateway.domain.task import Stage, Task
-from jimeng_gateway.store import sessions, submissions, tasks
+from jimeng_gateway.store import reservation, sessions, submissions, tasks
 from jimeng_gateway.store.database import Tx
 from jimeng_gateway.store.submissions import SubmissionState
 from jimeng_gateway.work.bench import Bench
@@ -34,7 +34,8 @@ async def submit(bench: Bench, task: Task) -> None:
     try:
         identity = await bench.identities.open(task.session_id)
     except GatewayError as error:
-        kind = ErrorKind.AUTH if isinstance(error, NotFound) else ErrorKind.UNKNOWN
+        # Removed, or sealed with another key: unusable until it gets a new credential.
+        kind = ErrorKind.UNKNOWN if isinstance(error, StoreError) else ErrorKind.AUTH
         await _unsendable(bench, task, Failure(kind, error.code, error.message))
         return
     order = Order(
@@ -70,8 +71,10 @@ async def _intend(bench: Bench, task: Task, order: Order) -> bool:
         following = tasks.change(
             tx,
             task.id,
-            lambda found: lifecycle.intend(
-                found, owner=bench.lease.owner, submit_id=order.submit_id, now=now
+            lambda found: (
+                lifecycle.intend(found, owner=bench.lease.owner, submit_id=order.submit_id, now=now)
+                if found.session_id == task.session_id
+                else None
             ),
             now=now,
         )
@@ -116,6 +119,8 @@ async def _refused(bench: Bench, task: Task, submit_id: str, failure: Failure) -
         submissions.settle(tx, submit_id, SubmissionState.REFUSED, now=now, failure=failure)
         earlier = submissions.refusals(tx, task.id)
         verdict = policy.after_refusal(failure, earlier, bench.limits.max_attempts, chance)
+        if not reservation.servable(tx, earlier):
+            verdict = policy.GiveUp()
         tasks.change(
             tx,
             task.id,
@@ -157,7 +162,16 @@ async def _unsendable(bench: Bench, task: Task, failure: Failure) -> None:
     verdict = policy.TryAgain(1000)
 
     def body(tx: Tx) -> None:
-        tasks.change(tx, task.id, lambda found: lifecycle.refuse(found, failure, verdict, now=now), now=now)
+        tasks.change(
+            tx,
+            task.id,
+            lambda found: (
+                lifecycle.refuse(found, failure, verdict, now=now)
+                if found.submit_id is None and found.owner == bench.lease.owner
+                else None
+            ),
+            now=now,
+        )
         assert task.session_id is not None
         sessions.suffer(tx, task.session_id, failure, now=now)
 
@@ -165,6 +179,7 @@ async def _unsendable(bench: Bench, task: Task, failure: Failure) -> None:
 
 
 def _cancel_if_unwanted(tx: Tx, task_id: str, submit_id: str, *, now: int) -> None:
+    """Accepted after the task was cancelled, or after its absence was believed: nobody waits for it."""
     found = tasks.get(tx, task_id)
-    if found is not None and found.stage is Stage.CANCELLED:
+    if found is not None and (found.stage is Stage.CANCELLED or found.submit_id != submit_id):
         submissions.want_cancel(tx, submit_id, now=now)

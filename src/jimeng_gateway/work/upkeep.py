@@ -18,17 +18,20 @@ from jimeng_gateway.work.bench import Bench
 
 #: Dead nodes are forgotten after an hour.
 FORGET_MS = 3_600_000
+#: A catalogue that could not be read is tried again after five minutes.
+CATALOGUE_AGAIN_MS = 300_000
 
 
-async def take_over(bench: Bench) -> int:
-    """Frees what dead processes held; the number of tasks."""
+async def take_over(bench: Bench, *, own: bool = False) -> int:
+    """Frees what dead processes held, and with `own` what this one does; the number of tasks."""
     now = bench.clock.now()
+    me = "" if own else bench.lease.owner
 
     def body(tx: Tx) -> int:
-        orphans = tx.all("task_orphans", now=now)
+        orphans = tx.all("task_orphans", now=now, me=me)
         for row in orphans:
-            _abandon(tx, row["id"], now=now, why="the process that worked on it is gone")
-        tx.run("poll_orphans", now=now)
+            _abandon(tx, row["id"], row["owner"], now=now, why="the process that worked on it is gone")
+        tx.run("poll_orphans", now=now, me=me)
         tx.run("node_forget", before=now - FORGET_MS)
         return len(orphans)
 
@@ -44,16 +47,27 @@ async def release_own(bench: Bench, task_ids: list[str], why: str) -> None:
 
     def body(tx: Tx) -> None:
         for task_id in task_ids:
-            _abandon(tx, task_id, now=now, why=why, owner=bench.lease.owner)
+            _abandon(tx, task_id, bench.lease.owner, now=now, why=why)
 
     await bench.record(body)
 
 
-def _abandon(tx: Tx, task_id: str, *, now: int, why: str, owner: str | None = None) -> None:
+async def release_polls(bench: Bench, session_ids: list[str]) -> None:
+    """Gives back polls that this process has claimed but does not make (any more)."""
+
+    def body(tx: Tx) -> None:
+        for session_id in session_ids:
+            tx.run("poll_drop", id=session_id, owner=bench.lease.owner)
+
+    await bench.record(body)
+
+
+def _abandon(tx: Tx, task_id: str, owner: str, *, now: int, why: str) -> None:
+    """Frees a task if that owner still has it: since it was seen, another node may have taken it over."""
     following = tasks.change(
         tx,
         task_id,
-        lambda task: lifecycle.abandon(task, now=now, why=why) if owner in (None, task.owner) else None,
+        lambda task: lifecycle.abandon(task, now=now, why=why) if task.owner == owner else None,
         now=now,
     )
     if following is not None and following.stage is Stage.SUBMITTING and following.submit_id is not None:
@@ -137,19 +151,24 @@ async def probe(bench: Bench, session_id: str) -> None:
 
 
 async def refresh_catalogue(bench: Bench, every: int) -> bool:
-    """Reads the live catalogue through a ready session; once per `every` ms on all nodes together."""
+    """Reads the live catalogue through a ready session; once per `every` ms on all nodes together.
+
+    Whether all of it was read; a failure is made good sooner than after the usual time.
+    """
     candidates = await bench.db.read(lambda tx: [row["id"] for row in tx.all("session_any_ready")])
     if not candidates:
         return False
     now = bench.clock.now()
     if not await bench.record(lambda tx: catalogue.claim(tx, now=now, every=every)):
         return False
-    for kind in Kind:
-        await _refresh_kind(bench, kind, candidates)
-    return True
+    read = [await _refresh_kind(bench, kind, candidates) for kind in Kind]
+    if not all(read):
+        again = bench.clock.now() + min(every, CATALOGUE_AGAIN_MS)
+        await bench.record(lambda tx: catalogue.due(tx, at=again, every=every))
+    return all(read)
 
 
-async def _refresh_kind(bench: Bench, kind: Kind, candidates: list[str]) -> None:
+async def _refresh_kind(bench: Bench, kind: Kind, candidates: list[str]) -> bool:
     for session_id in candidates:
         try:
             identity = await bench.identities.open(session_id)
@@ -160,7 +179,8 @@ async def _refresh_kind(bench: Bench, kind: Kind, candidates: list[str]) -> None
         if models:
             await _keep_models(bench, kind, models)
             bench.telemetry.emit("catalogue.read", kind=kind, models=len(models))
-            return
+            return True
+    return False
 
 
 async def _keep_models(bench: Bench, kind: Kind, models: tuple[Model, ...]) -> None:

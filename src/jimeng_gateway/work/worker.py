@@ -20,6 +20,7 @@ from jimeng_gateway.store import reservation, submissions, tasks
 from jimeng_gateway.store.database import StoreBusy, Tx
 from jimeng_gateway.work import cancel, collect, poll, submit, upkeep
 from jimeng_gateway.work.bench import Bench
+from jimeng_gateway.work.spooling import SpoolKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,13 @@ CANCEL_TIMEOUT_MS = 60_000
 class Worker:
     """The work half of one process."""
 
-    def __init__(self, bench: Bench, hands: Hands, *, catalogue_every: int) -> None:
+    def __init__(
+        self, bench: Bench, hands: Hands, *, catalogue_every: int, keeper: SpoolKeeper | None = None
+    ) -> None:
         self._bench = bench
         self._hands = hands
+        #: None where there is no spool to look after.
+        self._keeper = keeper
         self._catalogue_every = catalogue_every
         self._steps: dict[str, dict[str, asyncio.Task[None]]] = {
             "submit": {},
@@ -55,7 +60,7 @@ class Worker:
         }
         self._wake = {name: asyncio.Event() for name in (tasks.QUEUE, tasks.COLLECT, tasks.CANCEL)}
         self._stopping = False
-        self._suspects: set[str] = set()
+        self._suspects: set[tuple[str, str]] = set()
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────
 
@@ -78,16 +83,21 @@ class Worker:
     async def stop(self, running: asyncio.Task[None], seconds: float) -> None:
         """Claims nothing more, lets steps end for that long, gives back what is left."""
         self._stopping = True
-        busy = [step for steps in self._steps.values() for step in steps.values()]
+        await self._end_steps(seconds)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await running
+        # A round that was under way may have begun another step meanwhile.
+        await self._end_steps(0)
+        await self.give_back()
+
+    async def _end_steps(self, seconds: float) -> None:
+        busy = self._running()
         if busy:
             await asyncio.wait(busy, timeout=seconds)
         for step in busy:
             step.cancel()
         await asyncio.gather(*busy, return_exceptions=True)
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await running
-        await self.give_back()
 
     async def give_back(self) -> None:
         """Leaves nothing leased."""
@@ -95,7 +105,7 @@ class Worker:
         held = await self._bench.db.read(lambda tx: [row["id"] for row in tx.all("task_owned", owner=owner)])
         await upkeep.release_own(self._bench, held, "the gateway was stopped")
         await self._bench.lease.leave()
-        await upkeep.take_over(self._bench)
+        await upkeep.take_over(self._bench, own=True)
 
     def busy(self) -> dict[str, int]:
         """Running steps by kind."""
@@ -174,6 +184,8 @@ class Worker:
         await upkeep.mend_slots(self._bench)
         await upkeep.wake_rested(self._bench)
         await upkeep.refresh_catalogue(self._bench, self._catalogue_every)
+        if self._keeper is not None:
+            await self._keeper.round(self._bench)
         return False
 
     async def drain(self) -> None:
@@ -190,14 +202,21 @@ class Worker:
             worked = False
             for work in rounds:
                 await work()
-                running = [step for steps in self._steps.values() for step in steps.values()]
+                running = self._running()
                 worked = worked or bool(running)
                 await asyncio.gather(*running)
+
+    def _running(self) -> list[asyncio.Task[None]]:
+        return [step for steps in self._steps.values() for step in steps.values()]
 
     # ── machinery ────────────────────────────────────────────────────────────────────────────────
 
     def _start(self, kind: str, name: str, step: Coroutine[Any, Any, None]) -> None:
         steps = self._steps[kind]
+        if name in steps:
+            # Given back and claimed again under a step that still runs: that one goes on alone.
+            step.close()
+            return
         running = asyncio.create_task(self._guarded(kind, name, step))
         steps[name] = running
 
@@ -256,15 +275,31 @@ class Worker:
             event.set()
 
     async def _find_lost_steps(self) -> None:
-        """Tasks that this process owns but no step works on: seen twice, they are given back."""
-        owner = self._bench.lease.owner
-        owned = await self._bench.db.read(lambda tx: {row["id"] for row in tx.all("task_owned", owner=owner)})
-        idle = owned - self._steps["submit"].keys() - self._steps["collect"].keys()
-        lost = sorted(idle & self._suspects)
+        """What this process holds but no step works on: seen twice in a row, it is given back."""
+        idle = await self._idle()
+        lost = idle & self._suspects
         self._suspects = idle
-        if lost:
-            self._bench.telemetry.emit("tasks.given_back", count=len(lost))
-            await upkeep.release_own(self._bench, lost, "the step that worked on it ended without a record")
+        if not lost:
+            return
+        self._bench.telemetry.emit("steps.lost", count=len(lost))
+        held = sorted(name for what, name in lost if what == "task")
+        await upkeep.release_own(self._bench, held, "the step that worked on it ended without a record")
+        await upkeep.release_polls(self._bench, sorted(name for what, name in lost if what == "poll"))
+
+    async def _idle(self) -> set[tuple[str, str]]:
+        """Tasks and polls (by session) that are claimed without a step."""
+        before = self._at_work()
+        owner = self._bench.lease.owner
+
+        def held(tx: Tx) -> set[tuple[str, str]]:
+            own = {("task", row["id"]) for row in tx.all("task_owned", owner=owner)}
+            return own | {("poll", row["id"]) for row in tx.all("poll_owned", owner=owner)}
+
+        return await self._bench.db.read(held) - before - self._at_work()
+
+    def _at_work(self) -> set[tuple[str, str]]:
+        own = {("task", name) for name in (*self._steps["submit"], *self._steps["collect"])}
+        return own | {("poll", name) for name in self._steps["poll"]}
 
 
 def _claim_collect(tx: Tx, owner: str, now: int, limit: int) -> list[Task]:
