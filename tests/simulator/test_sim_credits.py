@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from sim_requests import FAST, LITE, Bench, image, video
+from sim_requests import FAST, LITE, PATHS, Bench, image, video
 
-from jimeng_gateway.simulator import reports
+from jimeng_gateway.simulator import page, reports
 
 
 def test_an_unknown_session_walks_in_only_through_an_open_door() -> None:
@@ -81,7 +81,13 @@ def test_a_video_may_need_the_risk_values(risk: int, ret: str) -> None:
     bench = Bench(require_signature="video", risk_ret=risk)
     assert bench.post("generate", video())["ret"] == ret
     assert bench.post("generate", image())["ret"] == "0"
-    assert bench.post("generate", video(), query={"msToken": "m", "a_bogus": "b"})["ret"] == "0"
+    made_up = {"msToken": "m", "a_bogus": "b"}
+    assert bench.post("generate", video(), raw_query="msToken=m&a_bogus=b", query=made_up)["ret"] == ret
+    ms_token = "m" * 184
+    sign = page.a_bogus(page.key(bench.site.world.options, "one"), PATHS["generate"], "aid=1", ms_token)
+    signed = f"aid=1&msToken={ms_token}&a_bogus={sign}"
+    assert bench.post("generate", video(), session="two", raw_query=signed)["ret"] == ret
+    assert bench.post("generate", video(), raw_query=signed)["ret"] == "0"
 
 
 def test_paying_twice_is_visible() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
+from zlib import crc32
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,9 +18,12 @@ from jimeng_gateway.simulator import admin
 from jimeng_gateway.simulator.checks import cookies_of
 from jimeng_gateway.simulator.replies import Reply
 from jimeng_gateway.simulator.site import Site
-from jimeng_gateway.simulator.traffic import Call
+from jimeng_gateway.simulator.traffic import Arrived, Call
+from jimeng_gateway.simulator.uploads import takes_bytes
 
 ABORT = "simulator.abort"
+#: Bytes of an upload that are kept at either end.
+_KEPT = 64 * 1024
 
 
 def create_app(site: Site, sleep: Callable[[float], Awaitable[None]]) -> Starlette:
@@ -40,17 +44,31 @@ async def _read(request: Request) -> Call:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
     host = headers.get("host", "")
     raw_query = request.scope["query_string"].decode("latin-1")
+    path = request.scope["path"]
+    body, arrived = (await _count(request)) if takes_bytes(path) else (await request.body(), None)
     return Call(
         method=request.method,
-        path=request.scope["path"],
+        path=path,
         raw_query=raw_query,
         query=dict(parse_qsl(raw_query, keep_blank_values=True)),
         headers=headers,
         cookies=cookies_of(headers["cookie"]) if "cookie" in headers else {},
-        body=await request.body(),
+        body=body,
         base=f"{request.scope['scheme']}://{host}",
         host=host.partition(":")[0],
+        arrived=arrived,
     )
+
+
+async def _count(request: Request) -> tuple[bytes, Arrived]:
+    """The beginning of a body, and what is left of the rest once it has gone by."""
+    head, tail, length, checksum = b"", b"", 0, 0
+    async for piece in request.stream():
+        length += len(piece)
+        checksum = crc32(piece, checksum)
+        head += piece[: _KEPT - len(head)]
+        tail = piece[-_KEPT:] if len(piece) >= _KEPT else (tail + piece)[-_KEPT:]
+    return head, Arrived(length, checksum, tail)
 
 
 async def _send(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,46 +6,17 @@ A function gets the World, the request and the time, and raises Refusal; `site` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from jimeng_gateway.simulator import configs, draft, records
-from jimeng_gateway.simulator.account import Account, day
+from jimeng_gateway.simulator import configs, draft, page, records, upload_calls
+from jimeng_gateway.simulator.account import day
+from jimeng_gateway.simulator.context import Context
 from jimeng_gateway.simulator.job import Job, view
-from jimeng_gateway.simulator.links import Links
 from jimeng_gateway.simulator.refusal import Refusal
 from jimeng_gateway.simulator.traffic import Call
-from jimeng_gateway.simulator.world import World
-
-B = TypeVar("B", bound=Struct)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a call is carried out with."""
-
-    world: World
-    call: Call
-    now: float
-    links: Links
-
-    def account(self) -> Account:
-        """Who asks; settled, so that its purse is right."""
-        found = self.world.account(self.call.session)
-        self.world.settle(found, self.now)
-        return found
-
-    def body(self, shape: type[B]) -> B:
-        """The body; an empty one is `{}`. Refusal 1000 for another shape, 1002 for no JSON."""
-        try:
-            return msgspec.json.decode(self.call.body or b"{}", type=shape)
-        except msgspec.ValidationError as error:
-            raise Refusal("1000") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Refusal("1002") from error
 
 
 class Ids(Struct):
@@ -87,7 +58,7 @@ class Settings(Struct):
 
 def generate(at: Context) -> dict[str, Any]:
     """3.4, 4.4."""
-    signed = bool(at.call.query.get("msToken")) and bool(at.call.query.get("a_bogus"))
+    signed = page.signed(at.world.options, at.call)
     made = at.world.generate(at.call.session, at.call.body, at.now, signed=signed)
     sent = draft.submission(at.call.body)
     return records.accepted(made, view(made, at.now), sent.draft_content, sent.metrics_extra, at.links)
@@ -334,6 +305,10 @@ ENDPOINTS: dict[str, tuple[str, Handler]] = {
     "/mweb/v1/get_local_item_list": ("items", items),
     "/mweb/v1/get_asset_list": ("assets", assets),
     "/mweb/v1/remove_history": ("remove", remove),
+    "/mweb/v1/get_upload_token": ("upload_token", upload_calls.upload_token),
+    "/mweb/v1/algo_proxy": ("algo_proxy", upload_calls.algo_proxy),
+    "/mweb/v1/imagex/submit_audit_job": ("audit", upload_calls.audit),
+    "/mweb/v1/get_image_by_uri": ("image_by_uri", upload_calls.image_by_uri),
     "/mweb/v1/get_common_config": ("image_config", image_config),
     "/mweb/v1/video_generate/get_common_config": ("video_config", video_config),
     "/mweb/v1/get_user_info": ("user_info", user_info),

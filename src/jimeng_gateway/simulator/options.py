@@ -29,10 +29,15 @@ class SimulatorOptions:
     queue_share: float = 1 / 3
     #: Sign, header, version and webId checks (2.1, 2.4): not looked at, noted, or enforced.
     sign: Literal["off", "lax", "strict"] = "lax"
-    #: Whether a generate call needs `msToken` and `a_bogus` in its query.
+    #: Whether a generate call needs `msToken` and `a_bogus` in its query, made by a page of its session.
     require_signature: Literal["off", "video"] = "off"
     #: What a generate call without them is answered.
     risk_ret: Literal[4013, 1019] = 4013
+    #: What the script of the work page does: sign, nothing, take fetch over unsigned, sign and send twice, show
+    #: an alert first, leave the page after a request.
+    page: Literal["good", "broken", "unsigned", "twice", "alert", "leave"] = "good"
+    #: Seconds after which that script takes fetch over.
+    page_delay_s: float = 0.0
     #: An unknown session id becomes a new account instead of "login error".
     open_door: bool = True
     #: Models that the real site has switched off are offered all the same; without them: ret 2061.
@@ -41,6 +46,13 @@ class SimulatorOptions:
     credits: int = 100_000
     #: Running jobs at which an account is answered 1310; 0 for no limit. A declared account may differ.
     slot_limit: int = 0
+    #: A generate call that names a file which the account has not committed is refused.
+    check_uploads: bool = True
+    #: Whether the store takes parts, and whether Commit tells length and frame rate of videos.
+    multipart: bool = True
+    video_meta: bool = True
+    #: Life of an upload token, in seconds.
+    upload_token_s: float = 3600.0
     #: Life of links to pictures and to videos, in seconds.
     image_link_s: float = 30 * 86400.0
     video_link_s: float = 86400.0

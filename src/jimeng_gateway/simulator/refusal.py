@@ -17,10 +17,12 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "因目前处于使用高峰期，暂时无法提交更多任务，请等待其他任务完成后再尝试提交～",
         "exceed_model_parallel_max",
     ),
+    "2003": ("risk not pass", ""),
     "2008": ("invalid parameter", ""),
     "2038": ("你输入的文字不符合平台规则，请修改后重试", "web_text_violates_community_guidelines_toast"),
     "2061": ("模型已不可用，请刷新界面后再试试", ""),
     "3018": ("permission denied", ""),
+    "3020": ("download file failed", ""),
     "4013": ("生成失败，疑似存在异常行为，请重新尝试", "web_risk_control_message_reject_generation"),
     "121101": ("今日生成次数已达上限", "reached_daily_generation_limit"),
 }

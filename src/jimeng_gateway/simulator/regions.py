@@ -24,6 +24,13 @@ class Region:
     #: Prefix of image uris.
     image_store: str
     video_store: str
+    #: The services that take files, what they call the site, and where the bytes go (1.1, 6).
+    image_service: str
+    video_service: str
+    image_space: str
+    video_space: str
+    signing: str
+    store_host: str
     #: Whether the query carries webId and the cookies `_tea_web_id`.
     web_id: bool
 
@@ -40,6 +47,12 @@ REGIONS = {
         video_cdn="https://v9-artist.vlabvod.com",
         image_store="tos-cn-i-tb4s082cfz",
         video_store="tos-cn-v-148450",
+        image_service="imagex.bytedanceapi.com",
+        video_service="vod.bytedanceapi.com",
+        image_space="tb4s082cfz",
+        video_space="dreamina",
+        signing="cn-north-1",
+        store_host="tos-d-x-lq.bytedancevod.com",
         web_id=True,
     )
 }

@@ -25,6 +25,7 @@ def state(site: Site) -> dict[str, Any]:
         "jobs": dict(Counter(str(view(job, now).status) for job in world.jobs)),
         "running": sum(len(account.active) for account in world.accounts),
         "running_max": max((account.running_max for account in world.accounts), default=0),
+        "uploads": sum(stored.committed for stored in world.depot.files),
         "requests": dict(traffic.endpoints),
         "rets": {f"{endpoint} {ret}": count for (endpoint, ret), count in sorted(traffic.rets.items())},
         "remarks": dict(traffic.remarks),

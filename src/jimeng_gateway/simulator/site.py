@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import RLock
 
-from jimeng_gateway.simulator import checks
-from jimeng_gateway.simulator.calls import ENDPOINTS, Context, Handler, ids_asked
+from jimeng_gateway.simulator import checks, page, uploads
+from jimeng_gateway.simulator.calls import ENDPOINTS, Handler, ids_asked
+from jimeng_gateway.simulator.context import Context
 from jimeng_gateway.simulator.disturb import disturbed
 from jimeng_gateway.simulator.downloads import download, is_media
 from jimeng_gateway.simulator.faults import Fault, FaultKind
@@ -54,26 +55,38 @@ class Site:
     def answer(self, call: Call) -> Outcome:
         """Carries a request out, with whatever fault is on duty for it."""
         now = self.now()
-        endpoint = self._endpoint(call.path)
-        fault = self.world.faults.choose(endpoint, call.session)
+        endpoint = self._endpoint(call)
+        session = self.world.depot.session_of(call) if endpoint in uploads.ENDPOINTS else call.session
+        fault = self.world.faults.choose(endpoint, session)
         remarks = self._remarks(call, endpoint, now)
         reply: Reply | None = None
         if fault is None or fault.after:
             reply = self._carried_out(call, endpoint, remarks, now)
         elif fault.kind is FaultKind.RET:
-            reply = refused(Refusal(fault.ret), endpoint, now, self._mark())
+            reply = self._refused(fault.ret, endpoint, now)
         sent = disturbed(fault, reply) if fault else reply
         assert sent is not None
         self._note(call, endpoint, remarks, sent, fault, now)
         return Outcome(dated(sent, now), fault.seconds if fault else 0.0)
 
-    def _endpoint(self, path: str) -> str:
+    def _refused(self, ret: str, endpoint: str, now: float) -> Reply:
+        if endpoint in uploads.ENDPOINTS:
+            return uploads.refused(endpoint, ret)
+        return refused(Refusal(ret), endpoint, now, self._mark())
+
+    def _endpoint(self, call: Call) -> str:
+        path = call.path
+        if uploads.endpoint(call):
+            return uploads.endpoint(call)
         if path in ENDPOINTS:
             return ENDPOINTS[path][0]
-        return "media" if is_media(self.world, path) else "unknown"
+        return "media" if is_media(self.world, path) else page.endpoint(path) or "unknown"
 
     def _remarks(self, call: Call, endpoint: str, now: float) -> list[checks.Finding]:
-        if self.world.options.sign == "off" or endpoint == "unknown":
+        if endpoint in uploads.ENDPOINTS:
+            # Looked at in every mode: it would give the account away.
+            return [checks.Finding("", "cookies sent to an upload host")] if call.cookies else []
+        if self.world.options.sign == "off" or endpoint == "unknown" or page.endpoint(call.path):
             return []
         if endpoint == "media":
             return [checks.Finding("", "cookies sent to a media host")] if call.cookies else []
@@ -86,6 +99,10 @@ class Site:
             return _UNKNOWN
         if endpoint == "media":
             return download(self.world, call, now)
+        if endpoint in uploads.ENDPOINTS:
+            return uploads.answer(self._upload(call, now))
+        if page.endpoint(call.path):
+            return page.serve(self.world.options, call)
         try:
             return self._called(call, remarks, now)
         except Refusal as refusal:
@@ -103,6 +120,12 @@ class Site:
         data = handler(self._context(call, now))
         envelope = commerce if call.path.startswith("/commerce/") else mweb
         return envelope(data, now, self._mark())
+
+    def _upload(self, call: Call, now: float) -> uploads.Request:
+        options = self.world.options
+        return uploads.Request(
+            self.world.depot, self.world.region, call, now, options.multipart, options.video_meta
+        )
 
     def _context(self, call: Call, now: float) -> Context:
         links = Links.reached_as(call.base, call.host, self.world.region, self.world.options.seed)

@@ -9,11 +9,22 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 #: Polls remembered for each session.
 _POLLS_KEPT = 5000
 #: Bytes of a body that are kept.
 _BODY_KEPT = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What is known of a body that was too large to keep; `Call.body` is only its beginning."""
+
+    length: int
+    crc32: int
+    #: Its last bytes.
+    tail: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,23 @@ class Call:
     #: Scheme and host under which the site was reached.
     base: str
     host: str
+    #: For bytes that are uploaded.
+    arrived: Arrived | None = None
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return len(self.body) if self.arrived is None else self.arrived.length
+
+    @property
+    def checksum(self) -> str:
+        """CRC-32 of the body, 8 hex digits."""
+        return f"{crc32(self.body) if self.arrived is None else self.arrived.crc32:08x}"
+
+    @property
+    def tail(self) -> bytes:
+        """The last bytes of the body."""
+        return self.body if self.arrived is None else self.arrived.tail
 
     @property
     def session(self) -> str:

@@ -11,9 +11,10 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from jimeng_gateway.simulator import draft, job
+from jimeng_gateway.simulator import draft, job, materials
 from jimeng_gateway.simulator.account import DAILY_GIFT, Account, Entry, day
 from jimeng_gateway.simulator.catalogue import Catalogue
+from jimeng_gateway.simulator.depot import Depot
 from jimeng_gateway.simulator.faults import FaultBook
 from jimeng_gateway.simulator.job import Job
 from jimeng_gateway.simulator.options import SimulatorOptions
@@ -37,6 +38,7 @@ class World:
         self.catalogue = Catalogue.of_site(withdrawn=options.withdrawn_listed)
         self.accounts: list[Account] = []
         self.jobs: list[Job] = []
+        self.depot = Depot(options.seed)
         # Apart from each other, so that a fault rate does not shift what the jobs draw.
         self.rng = Random(options.seed)  # noqa: S311 - it plays a site, it keeps no secret
         self.faults = FaultBook(Random(options.seed + 1))  # noqa: S311 - the same
@@ -99,6 +101,10 @@ class World:
         wanted = draft.ask(found, self.catalogue)
         if wanted.kind == self.options.require_signature and not signed:
             raise Refusal(str(self.options.risk_ret))
+        if self.options.check_uploads:
+            materials.check(
+                materials.named(str(found.draft_content)), wanted, self.catalogue, self.depot, account.uid
+            )
         self._check_limits(account, wanted, now)
         paid = None if account.penniless else account.take(wanted.price)
         if paid is None:

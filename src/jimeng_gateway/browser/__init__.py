@@ -1,0 +1,1 @@
+"""A real Chromium in which the site's own script signs submits; see docs/signer.md."""

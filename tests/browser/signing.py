@@ -1,0 +1,167 @@
+"""A real Chromium against the simulator's page: signers, identities and submits for these tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from support.clock import ManualClock
+from support.wire import an_order, counting_ids
+
+from jimeng_gateway.browser.options import WORK_PAGE, SignerOptions
+from jimeng_gateway.browser.signer import ChromiumSigner
+from jimeng_gateway.clock import SystemClock
+from jimeng_gateway.domain.errors import Failure, UpstreamFailure
+from jimeng_gateway.domain.intake import Wish
+from jimeng_gateway.domain.ports import Clock, SignedRequest
+from jimeng_gateway.domain.request import Kind
+from jimeng_gateway.domain.session import Identity
+from jimeng_gateway.simulator import Simulator
+from jimeng_gateway.upstream.wire import protocol
+from jimeng_gateway.upstream.wire.identity import Credential, identity
+from jimeng_gateway.upstream.wire.payload import generate_body
+from jimeng_gateway.upstream.wire.request import build
+
+GENERATE = "/mweb/v1/aigc_draft/generate"
+
+
+class Told:
+    """An Emitter that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def emit(self, name: str, **fields: object) -> None:
+        """Notes it."""
+        self.events.append((name, fields))
+
+    def names(self) -> list[str]:
+        """The events' names, oldest first."""
+        return [name for name, _ in self.events]
+
+    def of(self, name: str, key: str) -> list[object]:
+        """One field of all events of that name."""
+        return [fields[key] for found, fields in self.events if found == name]
+
+
+def options(sim: Simulator, folder: Path, **changes: Any) -> SignerOptions:
+    """Those of a signer whose site is the simulator. Root has no sandbox, so it is off for root only."""
+    base = SignerOptions(
+        folder=folder,
+        chromium=os.environ.get("JIMENG_CHROMIUM", ""),
+        sandbox=os.geteuid() != 0,
+        page_url=sim.base_url + WORK_PAGE,
+    )
+    return replace(base, **changes)
+
+
+@contextlib.asynccontextmanager
+async def signing(
+    sim: Simulator, folder: Path, clock: Clock | None = None, told: Told | None = None, **changes: Any
+) -> AsyncIterator[ChromiumSigner]:
+    """A signer between start and close; nothing of its browser may be left afterwards."""
+    signer = ChromiumSigner(options(sim, folder, **changes), clock or SystemClock(), told or Told())
+    await signer.start()
+    try:
+        yield signer
+    finally:
+        await signer.close()
+    assert processes(folder) == []
+    assert profiles(folder) == []
+
+
+def who(name: str) -> Identity:
+    """A session known by its bare id; the row is called as the id is."""
+    web_id = str(7 * 10**18 + sum(ord(letter) * 1000**place for place, letter in enumerate(name[:5])))
+    return identity(Credential(name), web_id, name, SystemClock().now())
+
+
+def submit(
+    sim: Simulator, session: Identity, submit_id: str = "v-1", prompt: str = "a boat"
+) -> SignedRequest:
+    """A text-to-video submit as the upstream client builds it."""
+    known = protocol.builtin()
+    order = replace(an_order(Wish(prompt=prompt, kind=Kind.VIDEO)), submit_id=submit_id)
+    clock = SystemClock()
+    body = generate_body(order, known, clock.now(), counting_ids(), session.region)
+    made = build(
+        known, session, "generate", body, clock.now() // 1000, upstream_url=sim.base_url, page=Kind.VIDEO
+    )
+    return SignedRequest(made.method, made.url, made.headers, made.body)
+
+
+async def failure_of(sending: Any) -> Failure:
+    """How it failed; AssertionError if it did not."""
+    try:
+        reply = await sending
+    except UpstreamFailure as failed:
+        return failed.failure
+    raise AssertionError(f"it was answered {reply!r}")
+
+
+async def until(ready: Callable[[], Any], what: str, seconds: float = 10) -> Any:
+    """The first true value of `ready`, looked at every 10 ms; for what another process or thread does."""
+    deadline = time.monotonic() + seconds
+    while not (found := ready()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.01)
+    return found
+
+
+def processes(folder: Path) -> list[int]:
+    """Processes that live on a profile in this folder; the dead that nobody has buried do not count."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,stat=,args=", "-ww"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    found = [line.split(maxsplit=2) for line in listed if f"{folder}/profile-" in line]
+    return [int(pid) for pid, state, _ in found if not state.startswith("Z")]
+
+
+def renderers(folder: Path) -> list[int]:
+    """The processes of its pages."""
+    return [pid for pid in processes(folder) if "--type=renderer" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def profiles(folder: Path) -> list[str]:
+    """Browser profiles on the disk."""
+    return [found.name for found in folder.glob("profile-*")]
+
+
+def main_process(folder: Path) -> int:
+    """The browser's own process, the one that has all others as descendants but its keeper."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,args=", "-ww"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    found = [
+        line.split(maxsplit=1)
+        for line in listed
+        if f"--user-data-dir={folder}/profile-" in line
+        and "--type=" not in line
+        and "jimeng-chromium" not in line
+    ]
+    (only,) = found
+    return int(only[0])
+
+
+__all__ = [
+    "GENERATE",
+    "ManualClock",
+    "Told",
+    "failure_of",
+    "main_process",
+    "options",
+    "processes",
+    "profiles",
+    "renderers",
+    "signing",
+    "submit",
+    "until",
+    "who",
+]
