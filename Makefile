@@ -1,7 +1,7 @@
 # Every target makes the environment that it needs; see scripts/bootstrap.sh. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench docs lock env env-dev clean
+.PHONY: browser help demo serve test check bench docs lock env env-dev clean
 
 PYTHON := .venv/bin/python
 RUN := $(PYTHON) -m
@@ -13,16 +13,17 @@ CODE := src tests scripts $(wildcard bench)
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 10
 
-demo: env ## simulator and gateway on this machine, one image and one video (ONCE=1: ends when both are there)
+demo: env ## simulator and gateway on this machine: an image and two videos (ONCE=1: ends when they are there)
+	@scripts/chromium.sh || echo "The demo goes on without a browser." >&2
 	@exec $(RUN) jimeng_gateway demo $(if $(once),--once) $(ARGS)
 
 serve: env ## the gateway for real use
 	@exec $(RUN) jimeng_gateway serve
 
-test: env-dev ## the whole test suite (ARGS="tests/unit -k settings" for a part)
+test: env-dev browser ## the whole test suite (ARGS="tests/unit -k settings" for a part)
 	@$(RUN) pytest $(ARGS)
 
-check: env-dev ## everything that must hold: format, lint, types, layers, generated pages, tests
+check: env-dev browser ## everything that must hold: format, lint, types, layers, generated pages, tests
 	@$(RUN) ruff format --check $(CODE)
 	@$(RUN) ruff check $(CODE)
 	@$(RUN) mypy
@@ -38,6 +39,9 @@ docs: env-dev ## writes the generated pages anew
 
 lock: ## resolves the dependencies anew (needs uv; UPGRADE=1 takes newer versions)
 	@scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+browser: ## Chromium, which signs videos; Debian's package if there is none
+	@scripts/chromium.sh
 
 env: ## the environment for running
 	@scripts/bootstrap.sh runtime

@@ -15,30 +15,48 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
+from yarl import URL
+
+from jimeng_gateway.browser.options import SignerOptions
+from jimeng_gateway.browser.signer import ChromiumSigner
 from jimeng_gateway.clock import SystemClock
 from jimeng_gateway.credentials import Credentials
+from jimeng_gateway.domain.addresses import AllowedHosts
 from jimeng_gateway.domain.errors import StoreError, Unavailable
 from jimeng_gateway.domain.policy import Cadence, Limits
-from jimeng_gateway.domain.ports import Clock, Upstream
+from jimeng_gateway.domain.ports import Clock, Emitter, Signer, Upstream
+from jimeng_gateway.domain.reference import Reference
+from jimeng_gateway.domain.route import Route
+from jimeng_gateway.egress import Egress
 from jimeng_gateway.gateway import Gateway, GatewayParts
+from jimeng_gateway.http.endpoint import Limits as HttpLimits
 from jimeng_gateway.http.serve import Server
 from jimeng_gateway.http.server import create_app
+from jimeng_gateway.intake import Intake
 from jimeng_gateway.models import CatalogueCache
 from jimeng_gateway.secrets import Vault, digest, load_or_create_key
 from jimeng_gateway.settings import Settings
+from jimeng_gateway.store import blobs
 from jimeng_gateway.store.files import ResultFiles
-from jimeng_gateway.store.postgres import PostgresDatabase
+from jimeng_gateway.store.spool import Spool
 from jimeng_gateway.store.sqlite import SqliteDatabase
 from jimeng_gateway.telemetry import Telemetry, configure_logging, log_subscriber
 from jimeng_gateway.upstream.client import HttpUpstream
-from jimeng_gateway.upstream.transport import Timeouts
+from jimeng_gateway.upstream.transport import Timeouts, proxy_for
 from jimeng_gateway.upstream.wire import protocol
+from jimeng_gateway.upstream.wire.protocol import Protocol
 from jimeng_gateway.work.bench import Bench
 from jimeng_gateway.work.lease import Lease
+from jimeng_gateway.work.materials import Materials
+from jimeng_gateway.work.spooling import SpoolKeeper
 from jimeng_gateway.work.worker import Hands, Worker
 
-Engine = SqliteDatabase | PostgresDatabase
+if TYPE_CHECKING:
+    from jimeng_gateway.store.postgres import PostgresDatabase
+
+Engine: TypeAlias = "SqliteDatabase | PostgresDatabase"
 SQLITE = "sqlite:///"
 LOCK_FILE = "gateway.lock"
 
@@ -53,15 +71,21 @@ class Parts:
     db: Engine
     vault: Vault
     credentials: Credentials
+    signer: ChromiumSigner
     upstream: HttpUpstream
     files: ResultFiles
     gateway: Gateway
+    spool: Spool
+    intake: Intake
 
 
 def engine_from(settings: Settings) -> Engine:
     """The database that the settings name, not yet open."""
     url = settings.database_url
     if url.startswith(("postgres://", "postgresql://")):
+        # The driver weighs 9 MB, which a gateway on SQLite need not carry.
+        from jimeng_gateway.store.postgres import PostgresDatabase
+
         return PostgresDatabase(url)
     return SqliteDatabase(sqlite_path(settings))
 
@@ -72,13 +96,44 @@ def sqlite_path(settings: Settings) -> Path:
     return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else settings.data_dir / "gateway.db"
 
 
-def upstream_from(settings: Settings, clock: Clock | None = None) -> HttpUpstream:
-    """The site, or what stands for it."""
-    constants = protocol.builtin()
+def protocol_from(settings: Settings) -> Protocol:
+    """The site's constants under the operator's own."""
     if settings.protocol_file:
-        constants = protocol.overridden(Path(settings.protocol_file).read_text("utf-8"))
+        return protocol.overridden(Path(settings.protocol_file).read_text("utf-8"))
+    return protocol.builtin()
+
+
+def signer_from(settings: Settings, clock: Clock, telemetry: Emitter) -> ChromiumSigner:
+    """The browser that signs; starts nothing before the first submit that needs it."""
+    constants = protocol_from(settings)
+    data = constants.signer
+    page_url = (settings.upstream_url or constants.region("cn").site).rstrip("/") + data.page
+    options = SignerOptions(
+        folder=settings.data_dir / "browser",
+        chromium=settings.chromium,
+        sandbox=settings.chromium_sandbox,
+        page_url=page_url,
+        cookie_domain=data.cookie_domain,
+        script_hosts=data.script_hosts,
+        marks=data.marks,
+        max_contexts=settings.browser_max_contexts,
+        idle_close=settings.browser_idle_close,
+        page_age=settings.browser_page_age,
+        ready_timeout=settings.browser_ready_timeout,
+        submit_timeout=settings.submit_timeout,
+    )
+    return ChromiumSigner(options, clock, telemetry, proxies=lambda _: str(proxy_for(URL(page_url)) or ""))
+
+
+def upstream_from(
+    settings: Settings, clock: Clock | None = None, signer: Signer | None = None
+) -> HttpUpstream:
+    """The site, or what stands for it."""
     return HttpUpstream(
-        constants,
+        protocol_from(settings),
+        signer=signer,
+        routes={model: Route(route) for model, route in settings.model_routes},
+        usual=Route(settings.submit_route),
         upstream_url=settings.upstream_url,
         clock=clock or SystemClock(),
         ids=lambda: str(uuid.UUID(bytes=os.urandom(16), version=4)),
@@ -113,6 +168,17 @@ def cadence_from(settings: Settings) -> Cadence:
     )
 
 
+def intake_from(settings: Settings, spool: Spool, db: Engine, clock: Clock) -> Intake:
+    """What takes in references."""
+
+    async def register(reference: Reference) -> None:
+        now = clock.now()
+        await db.write(lambda tx: blobs.keep(tx, reference, now=now))
+
+    egress = Egress(AllowedHosts.parse(settings.egress_allowed_hosts))
+    return Intake(spool, egress, register, largest=settings.max_reference_mb * 1024 * 1024)
+
+
 @contextlib.asynccontextmanager
 async def open_parts(settings: Settings, telemetry: Telemetry | None = None) -> AsyncIterator[Parts]:
     """Opens database, vault and upstream, and closes them in reverse."""
@@ -123,10 +189,14 @@ async def open_parts(settings: Settings, telemetry: Telemetry | None = None) -> 
         db = engine_from(settings)
         await db.open()
         stack.push_async_callback(db.close)
-        upstream = upstream_from(settings, clock)
+        signer = signer_from(settings, clock, telemetry)
+        stack.push_async_callback(signer.close)
+        upstream = upstream_from(settings, clock, signer)
         stack.push_async_callback(upstream.close)
         credentials = Credentials(db, vault, clock)
         files = ResultFiles(settings.data_dir / "results", largest=settings.max_result_mb * 1024 * 1024)
+        spool = Spool(settings.data_dir / "spool")
+        intake = intake_from(settings, spool, db, clock)
         gateway = Gateway(
             GatewayParts(
                 db=db,
@@ -139,10 +209,31 @@ async def open_parts(settings: Settings, telemetry: Telemetry | None = None) -> 
                 telemetry=telemetry,
                 limits=limits_from(settings),
                 session_slots=settings.session_slots,
+                file_retention=int(settings.file_retention * 1000),
                 admin_digest=digest(settings.admin_token) if settings.admin_token else "",
+                signer=lambda: _signer_check(signer),
             )
         )
-        yield Parts(settings, clock, telemetry, db, vault, credentials, upstream, files, gateway)
+        yield Parts(
+            settings,
+            clock,
+            telemetry,
+            db,
+            vault,
+            credentials,
+            signer,
+            upstream,
+            files,
+            gateway,
+            spool,
+            intake,
+        )
+
+
+def _signer_check(signer: ChromiumSigner) -> dict[str, object]:
+    health = signer.health()
+    check: dict[str, object] = {"ok": health.available, "running": health.running, "pages": health.contexts}
+    return check | ({"reason": health.reason} if health.reason else {})
 
 
 @contextlib.asynccontextmanager
@@ -167,13 +258,15 @@ def worker_of(parts: Parts, lease: Lease, upstream: Upstream | None = None) -> W
         cadence=cadence_from(settings),
         chance=random.Random(),  # noqa: S311 - jitter and seeds of pictures, not secrets
         new_submit_id=lambda: str(uuid.UUID(bytes=os.urandom(16), version=4)),
+        materials=Materials(path=parts.spool.path, valid=int(settings.upload_reuse * 1000)),
     )
     hands = Hands(
         submit=settings.submit_concurrency,
         poll=settings.poll_concurrency,
         collect=settings.download_concurrency,
     )
-    return Worker(bench, hands, catalogue_every=int(settings.catalogue_refresh * 1000))
+    keeper = SpoolKeeper(parts.spool, retention=int(settings.reference_retention * 1000))
+    return Worker(bench, hands, catalogue_every=int(settings.catalogue_refresh * 1000), keeper=keeper)
 
 
 async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -201,8 +294,18 @@ async def _serve(parts: Parts, stop: asyncio.Event, *, alone: bool) -> None:
     settings = parts.settings
     lease = Lease(parts.db, parts.clock, length=int(settings.lease * 1000), alone=alone)
     await lease.enter()
+    if alone:
+        # Nobody else can be writing: all that is half written was left by a crash.
+        await asyncio.to_thread(parts.spool.sweep, before=parts.clock.now())
+    await parts.signer.start()
     worker = worker_of(parts, lease)
-    app = create_app(parts.gateway, public_url=settings.public_url, clock=parts.clock)
+    app = create_app(
+        parts.gateway,
+        intake=parts.intake,
+        public_url=settings.public_url,
+        clock=parts.clock,
+        limits=HttpLimits(intake_seconds=settings.intake_timeout),
+    )
     server = Server(
         app, host=settings.host, port=settings.port, grace_seconds=max(1, int(settings.drain / 4))
     )

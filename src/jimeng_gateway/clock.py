@@ -24,16 +24,14 @@ class SystemClock:
 
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+#: Two digits at a time: every request makes an id.
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
-def _base32(value: int, digits: int) -> str:
-    out = []
-    for _ in range(digits):
-        value, rest = divmod(value, 32)
-        out.append(_ALPHABET[rest])
-    return "".join(reversed(out))
+def _base32(value: int, pairs: int) -> str:
+    return "".join([_PAIRS[value >> 10 * place & 1023] for place in range(pairs - 1, -1, -1)])
 
 
 def new_id(prefix: str, now: int) -> str:
     """`task_01k9…`: 10 digits of time, 12 of chance, so that ids sort by age and cannot be guessed."""
-    return f"{prefix}_{_base32(now, 10)}{_base32(secrets.randbits(60), 12)}"
+    return f"{prefix}_{_base32(now, 5)}{_base32(secrets.randbits(60), 6)}"

@@ -7,7 +7,7 @@ longer than a call needs it.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jimeng_gateway.domain.errors import NotFound
 from jimeng_gateway.domain.ports import Clock
@@ -45,6 +45,6 @@ class Credentials:
         stored = await self.db.read(lambda tx: sessions.sealed(tx, session_id))
         if stored is None:
             raise NotFound(f"there is no session {session_id}")
-        sealed, web_id, region = stored
-        credential = parse_credential(self.vault.open(sealed, row=session_id))
-        return identity(credential, web_id, session_id, self.clock.now(), region)
+        credential = parse_credential(self.vault.open(stored.credential, row=session_id))
+        opened = identity(credential, stored.web_id, session_id, self.clock.now(), stored.region)
+        return replace(opened, route=stored.route)

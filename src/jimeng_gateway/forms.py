@@ -25,6 +25,10 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?"
 )
+_HOST_ENTRY = re.compile(
+    r"(\*?\.?[A-Za-z0-9_][A-Za-z0-9_.-]*(/[0-9]{1,2})?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+    r"|[0-9A-Fa-f:]+(/[0-9]{1,3})?"
+)
 
 
 class RefusedError(ValueError):
@@ -150,6 +154,29 @@ def _read_database_url(text: str) -> str:
     return text
 
 
+def _read_hosts(text: str) -> str:
+    """Hosts, suffixes, addresses and networks, each perhaps with a port."""
+    entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+    if not all(_HOST_ENTRY.fullmatch(entry) for entry in entries):
+        raise RefusedError("holds what is no host, suffix, address or network")
+    return ",".join(entries)
+
+
+def _read_routes(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of model and route."""
+    pairs = [entry.strip().partition("=") for entry in text.split(",") if entry.strip()]
+    for model, _, route in pairs:
+        if not model.strip() or route.strip().lower() not in ("browser", "direct"):
+            raise RefusedError("holds what is no `model=route`")
+    return tuple((model.strip(), route.strip().lower()) for model, _, route in pairs)
+
+
+def _read_program(text: str) -> str:
+    if not text.isprintable():
+        raise RefusedError("has characters that no path has")
+    return text
+
+
 def _read_token(text: str) -> str:
     if text and not re.fullmatch(r"[!-~]{16,512}", text):
         raise RefusedError("is too short, too long or has characters that a header cannot carry")
@@ -171,5 +198,14 @@ BASE = Form(
 )
 PUBLIC = Form("`https://host`, `https://host/prefix`, or empty", lambda t: _read_address(t, prefix=True))
 DATABASE = Form("`sqlite:///path`, `postgresql://user:password@host/name`, or empty", _read_database_url)
+HOSTS = Form(
+    "with commas between them: hosts (`cdn.example.com`), suffixes (`.example.com`), addresses and networks "
+    "(`10.1.0.0/16`), each perhaps with a port (`127.0.0.1:5200`); or empty",
+    _read_hosts,
+)
+ROUTES = Form(
+    "`model=route` with commas between them, a route being `browser` or `direct`; or empty", _read_routes
+)
+PROGRAM = Form("a path or the name of a program, or empty", _read_program)
 TOKEN = Form("16 to 512 printable ASCII characters without spaces, or empty", _read_token)
 SECRET_KEY = Form("at least 32 characters (base64, hex or any text), or empty", _read_secret_key)

@@ -33,6 +33,7 @@ from jimeng_gateway.domain.policy import Limits
 from jimeng_gateway.domain.ports import Clock, Emitter, Upstream
 from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.request import GenerationRequest, Kind
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Session, SessionState
 from jimeng_gateway.domain.task import Stage, Task, TaskEvent
 from jimeng_gateway.models import CatalogueCache
@@ -137,6 +138,8 @@ class GatewayParts:
     file_retention: int = 86_400_000
     #: Hash of the token that the operator chose; empty: the stored one counts.
     admin_digest: str = ""
+    #: Whether videos can be submitted through the site's page, and why not.
+    signer: Callable[[], dict[str, object]] = dict
 
 
 class Gateway:
@@ -453,6 +456,7 @@ class Gateway:
         enabled: bool | None = None,
         slots: int | None = None,
         credential: str | None = None,
+        route: Route | None = None,
     ) -> Session:
         """Changes what is given; a new credential makes the session ready again."""
         if slots is not None:
@@ -461,7 +465,9 @@ class Gateway:
         stored = None
         if credential is not None:
             known = await self._db.read(lambda tx: sessions.sealed(tx, session_id))
-            stored = self._parts.credentials.seal(session_id, credential, web_id=known[1] if known else None)
+            stored = self._parts.credentials.seal(
+                session_id, credential, web_id=known.web_id if known else None
+            )
 
         def body(tx: Tx) -> Session | None:
             session = sessions.get(tx, session_id)
@@ -473,6 +479,7 @@ class Gateway:
                 label=session.label if label is None else label,
                 enabled=session.enabled if enabled is None else enabled,
                 slots=session.slots if slots is None else slots,
+                route=session.route if route is None else route,
                 now=now,
             )
             if stored is not None:
@@ -552,7 +559,10 @@ class Gateway:
             },
             "sessions": {"ok": usable > 0, "usable": usable, "by_state": states},
         }
-        return Health(all(check["ok"] for check in checks.values()), checks)
+        ready = all(check["ok"] for check in checks.values())
+        # Without a browser images go on, so this one is told but does not decide.
+        signer = self._parts.signer()
+        return Health(ready, checks | {"signer": signer} if signer else checks)
 
 
 def _parse_cursor(cursor: str) -> tuple[int, str]:

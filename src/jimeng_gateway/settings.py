@@ -22,8 +22,11 @@ from jimeng_gateway.forms import (
     DAY,
     FILE,
     HOST,
+    HOSTS,
     PATH,
+    PROGRAM,
     PUBLIC,
+    ROUTES,
     SECRET_KEY,
     TOKEN,
     Form,
@@ -132,6 +135,34 @@ class Settings:
     catalogue_refresh: float = _setting(
         duration(60), 21_600.0, "How often the live model catalogue is read again."
     )
+    submit_route: Literal["auto", "browser", "direct"] = _setting(
+        one_of("auto", "browser", "direct"),
+        "auto",
+        "How submits reach the site: videos through its own page in a Chromium and images over plain HTTP "
+        "(`auto`), or all of them one way. A session's own route comes first.",
+        group="The browser",
+    )
+    model_routes: tuple[tuple[str, str], ...] = _setting(
+        ROUTES, (), "Models that go another way than `JIMENG_SUBMIT_ROUTE` says."
+    )
+    chromium: str = _setting(
+        PROGRAM, "", "The Chromium that signs. Empty: the first known one that is installed."
+    )
+    chromium_sandbox: bool = _setting(
+        BOOLEAN, True, "Whether Chromium's own processes are confined; off only where that cannot work."
+    )
+    browser_max_contexts: int = _setting(
+        whole(1, 1000), 20, "Most sessions with an open page at once; each takes some 60 MB."
+    )
+    browser_idle_close: float = _setting(
+        duration(1, DAY), 600.0, "Time after which the page of a session that submits nothing is closed."
+    )
+    browser_page_age: float = _setting(
+        duration(1, DAY), 3600.0, "Age at which a page is loaded anew before its next submit."
+    )
+    browser_ready_timeout: float = _setting(
+        duration(1, 600), 30.0, "Longest wait until the site's script has taken over its page."
+    )
     session_slots: int = _setting(
         whole(1, 64),
         2,
@@ -153,6 +184,34 @@ class Settings:
         duration(1, 3600), 30.0, "How long the site is asked for a submission whose reply was lost."
     )
     max_result_mb: int = _setting(whole(1, 1_048_576), 2048, "Largest file that is downloaded, in MiB.")
+    max_reference_mb: int = _setting(
+        whole(1, 10_240),
+        200,
+        "Largest single reference (picture, clip or sound) that is taken in, in MiB.",
+        group="References",
+    )
+    reference_retention: float = _setting(
+        duration(0),
+        DAY,
+        "How long the references of a task that has ended are kept, so that it can be retried.",
+    )
+    file_retention: float = _setting(
+        duration(60), DAY, "How long a file of `POST /api/v1/files` can be used."
+    )
+    intake_timeout: float = _setting(
+        duration(1, 86_400), 600.0, "Longest time for all references of a request to arrive."
+    )
+    upload_reuse: float = _setting(
+        duration(0, DAY),
+        21_600.0,
+        "How long a reference that was uploaded for a session is used again for its other tasks.",
+    )
+    egress_allowed_hosts: str = _setting(
+        HOSTS,
+        "",
+        "Hosts from which references may be fetched by URL; these may be private or on this machine. "
+        "Empty: every public host.",
+    )
     poll_image_first: float = _setting(
         duration(0, 3600), 9.5, "Age at which an image is first asked for.", group="Pace"
     )

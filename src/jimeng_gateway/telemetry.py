@@ -42,6 +42,7 @@ _LEVELS = {
     "session.blocked": "warning",
     "submit.uncertain": "warning",
     "store.retry": "warning",
+    "signer.failed": "warning",
     "slot.leaked": "error",
     "step.crashed": "error",
     "worker.failed": "error",

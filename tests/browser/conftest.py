@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,24 @@ def sim() -> Iterator[Simulator]:
         yield site
 
 
+@contextlib.contextmanager
+def open_to_all() -> Iterator[Path]:
+    """A directory like /tmp; pytest's own are hidden from the user as whom root runs Chromium."""
+    made = Path(tempfile.mkdtemp(prefix="signer-"))
+    made.chmod(0o1777)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where a test's profiles live."""
+    with open_to_all() as made:
+        yield made
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """A site, a signer for it that is running, and the loop it runs on."""
@@ -36,10 +57,10 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def shared() -> Iterator[Shared]:
     """The same for all tests of a file."""
-    folder, told = tmp_path_factory.mktemp("browser"), Told()
-    with Simulator(STRICT) as site, asyncio.Runner() as runner:
+    told = Told()
+    with open_to_all() as folder, Simulator(STRICT) as site, asyncio.Runner() as runner:
         running = signing(site, folder, told=told)
         signer = runner.run(running.__aenter__())
         yield Shared(site, signer, folder, told, runner)

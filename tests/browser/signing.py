@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import subprocess
 import time
@@ -16,6 +17,7 @@ from support.clock import ManualClock
 from support.wire import an_order, counting_ids
 
 from jimeng_gateway.browser.options import WORK_PAGE, SignerOptions
+from jimeng_gateway.browser.profile import PREFIX
 from jimeng_gateway.browser.signer import ChromiumSigner
 from jimeng_gateway.clock import SystemClock
 from jimeng_gateway.domain.errors import Failure, UpstreamFailure
@@ -51,12 +53,26 @@ class Told:
         return [fields[key] for found, fields in self.events if found == name]
 
 
+@functools.cache
+def confined() -> bool:
+    """Whether the user who runs Chromium may set its sandbox up; many containers forbid it."""
+    if os.environ.get("JIMENG_CHROMIUM_SANDBOX") == "off":
+        return False
+    trial = ["unshare", "--user", "--map-root-user", "true"]
+    user = {"user": "nobody"} if os.geteuid() == 0 else {}
+    try:
+        return subprocess.run(trial, capture_output=True, **user).returncode == 0
+    except OSError:
+        return True
+
+
 def options(sim: Simulator, folder: Path, **changes: Any) -> SignerOptions:
-    """Those of a signer whose site is the simulator. Root has no sandbox, so it is off for root only."""
+    """Those of a signer whose site is the simulator; confined wherever the machine allows it."""
     base = SignerOptions(
         folder=folder,
         chromium=os.environ.get("JIMENG_CHROMIUM", ""),
-        sandbox=os.geteuid() != 0,
+        sandbox=confined(),
+        shared_folder=folder,
         page_url=sim.base_url + WORK_PAGE,
     )
     return replace(base, **changes)
@@ -87,13 +103,16 @@ def submit(
     sim: Simulator, session: Identity, submit_id: str = "v-1", prompt: str = "a boat"
 ) -> SignedRequest:
     """A text-to-video submit as the upstream client builds it."""
+    return submit_to(sim.base_url, session, submit_id, prompt)
+
+
+def submit_to(site: str, session: Identity, submit_id: str, prompt: str = "a boat") -> SignedRequest:
+    """The same to any address."""
     known = protocol.builtin()
     order = replace(an_order(Wish(prompt=prompt, kind=Kind.VIDEO)), submit_id=submit_id)
     clock = SystemClock()
     body = generate_body(order, known, clock.now(), counting_ids(), session.region)
-    made = build(
-        known, session, "generate", body, clock.now() // 1000, upstream_url=sim.base_url, page=Kind.VIDEO
-    )
+    made = build(known, session, "generate", body, clock.now() // 1000, upstream_url=site, page=Kind.VIDEO)
     return SignedRequest(made.method, made.url, made.headers, made.body)
 
 
@@ -120,7 +139,7 @@ def processes(folder: Path) -> list[int]:
     listed = subprocess.run(
         ["ps", "-eo", "pid=,stat=,args=", "-ww"], check=True, capture_output=True, text=True
     ).stdout.splitlines()
-    found = [line.split(maxsplit=2) for line in listed if f"{folder}/profile-" in line]
+    found = [line.split(maxsplit=2) for line in listed if f"{folder}/{PREFIX}" in line]
     return [int(pid) for pid, state, _ in found if not state.startswith("Z")]
 
 
@@ -131,7 +150,7 @@ def renderers(folder: Path) -> list[int]:
 
 def profiles(folder: Path) -> list[str]:
     """Browser profiles on the disk."""
-    return [found.name for found in folder.glob("profile-*")]
+    return [found.name for found in folder.glob(f"{PREFIX}*")]
 
 
 def main_process(folder: Path) -> int:
@@ -142,7 +161,7 @@ def main_process(folder: Path) -> int:
     found = [
         line.split(maxsplit=1)
         for line in listed
-        if f"--user-data-dir={folder}/profile-" in line
+        if f"--user-data-dir={folder}/{PREFIX}" in line
         and "--type=" not in line
         and "jimeng-chromium" not in line
     ]
@@ -154,6 +173,7 @@ __all__ = [
     "GENERATE",
     "ManualClock",
     "Told",
+    "confined",
     "failure_of",
     "main_process",
     "options",
@@ -162,6 +182,7 @@ __all__ = [
     "renderers",
     "signing",
     "submit",
+    "submit_to",
     "until",
     "who",
 ]

@@ -27,11 +27,11 @@ async def cleared(signer: ChromiumSigner) -> None:
 
 
 @pytest.mark.parametrize("behaviour", ["broken", "unsigned"])
-def test_a_page_that_does_not_sign_sends_nothing(sim: Simulator, tmp_path: Path, behaviour: str) -> None:
+def test_a_page_that_does_not_sign_sends_nothing(sim: Simulator, folder: Path, behaviour: str) -> None:
     sim.set(page=behaviour)
 
     async def main() -> None:
-        async with signing(sim, tmp_path, ready_timeout=1.5) as signer:
+        async with signing(sim, folder, ready_timeout=1.5) as signer:
             failure = await failure_of(signer.send(who("one"), submit(sim, who("one"))))
             assert (failure.code, failure.acceptance) == ("signer_unavailable", Acceptance.NO)
             assert failure.retryable
@@ -44,22 +44,22 @@ def test_a_page_that_does_not_sign_sends_nothing(sim: Simulator, tmp_path: Path,
     run(main())
 
 
-def test_a_slow_page_is_waited_for(sim: Simulator, tmp_path: Path) -> None:
+def test_a_slow_page_is_waited_for(sim: Simulator, folder: Path) -> None:
     sim.set(page_delay_s=1.0)
 
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             reply = await signer.send(who("one"), submit(sim, who("one")))
             assert json.loads(reply)["ret"] == "0"
 
     run(main())
 
 
-def test_a_page_that_sends_twice_is_held_to_once(sim: Simulator, tmp_path: Path) -> None:
+def test_a_page_that_sends_twice_is_held_to_once(sim: Simulator, folder: Path) -> None:
     sim.set(page="twice")
 
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             for turn in range(3):
                 reply = await signer.send(who("one"), submit(sim, who("one"), f"v-{turn}"))
                 assert json.loads(reply)["ret"] == "0"
@@ -69,11 +69,11 @@ def test_a_page_that_sends_twice_is_held_to_once(sim: Simulator, tmp_path: Path)
     run(main())
 
 
-def test_no_answer_in_time_is_unclear(sim: Simulator, tmp_path: Path) -> None:
+def test_no_answer_in_time_is_unclear(sim: Simulator, folder: Path) -> None:
     sim.fault("slow", endpoint="generate", seconds=3, count=1)
 
     async def main() -> None:
-        async with signing(sim, tmp_path, submit_timeout=0.8) as signer:
+        async with signing(sim, folder, submit_timeout=0.8) as signer:
             failure = await failure_of(signer.send(who("one"), submit(sim, who("one"))))
             assert (failure.code, failure.acceptance) == ("signer_timeout", Acceptance.UNKNOWN)
             reply = await signer.send(who("one"), submit(sim, who("one"), "v-2"))
@@ -82,11 +82,11 @@ def test_no_answer_in_time_is_unclear(sim: Simulator, tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_connection_reset_is_not_tried_again_by_the_browser(sim: Simulator, tmp_path: Path) -> None:
+def test_a_connection_reset_is_not_tried_again_by_the_browser(sim: Simulator, folder: Path) -> None:
     """Chromium sends a POST again when a kept connection breaks, unless it is kept from doing so."""
 
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             for turn in range(3):
                 await signer.send(who("one"), submit(sim, who("one"), f"warm-{turn}"))
             sim.fault("lost_reply", endpoint="generate", count=1)
@@ -98,9 +98,9 @@ def test_a_connection_reset_is_not_tried_again_by_the_browser(sim: Simulator, tm
     run(main())
 
 
-def test_a_site_that_cannot_be_reached_got_nothing(sim: Simulator, tmp_path: Path) -> None:
+def test_a_site_that_cannot_be_reached_got_nothing(sim: Simulator, folder: Path) -> None:
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             await signer.send(who("one"), submit(sim, who("one"), "v-1"))
             sim.stop()
             failure = await failure_of(signer.send(who("one"), submit(sim, who("one"), "v-2")))
@@ -110,13 +110,13 @@ def test_a_site_that_cannot_be_reached_got_nothing(sim: Simulator, tmp_path: Pat
     run(main())
 
 
-def test_the_page_itself_cannot_be_loaded(sim: Simulator, tmp_path: Path) -> None:
+def test_the_page_itself_cannot_be_loaded(sim: Simulator, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
 
     async def main() -> None:
         nowhere = f"http://127.0.0.1:{port}/ai-tool/generate"
-        async with signing(sim, tmp_path, page_url=nowhere) as signer:
+        async with signing(sim, folder, page_url=nowhere) as signer:
             failure = await failure_of(signer.send(who("one"), submit(sim, who("one"))))
             assert (failure.code, failure.acceptance) == ("signer_unavailable", Acceptance.NO)
             assert f"127.0.0.1:{port}" in failure.message
@@ -124,16 +124,16 @@ def test_the_page_itself_cannot_be_loaded(sim: Simulator, tmp_path: Path) -> Non
     run(main())
 
 
-def test_the_browser_is_killed_in_the_middle_of_a_submit(sim: Simulator, tmp_path: Path) -> None:
+def test_the_browser_is_killed_in_the_middle_of_a_submit(sim: Simulator, folder: Path) -> None:
     sim.fault("slow", endpoint="generate", seconds=5, count=1)
     told = Told()
 
     async def main() -> None:
-        async with signing(sim, tmp_path, told=told) as signer:
+        async with signing(sim, folder, told=told) as signer:
             sending = asyncio.create_task(failure_of(signer.send(who("one"), submit(sim, who("one")))))
             await until(lambda: sim.requests("generate"), "the submit arrives")
             began = SystemClock().monotonic()
-            os.kill(main_process(tmp_path), signal.SIGKILL)
+            os.kill(main_process(folder), signal.SIGKILL)
             failure = await sending
             assert SystemClock().monotonic() - began < 2
             assert (failure.code, failure.acceptance) == ("signer_browser_gone", Acceptance.UNKNOWN)
@@ -145,11 +145,11 @@ def test_the_browser_is_killed_in_the_middle_of_a_submit(sim: Simulator, tmp_pat
     run(main())
 
 
-def test_a_killed_browser_is_cleared_away_without_a_submit(sim: Simulator, tmp_path: Path) -> None:
+def test_a_killed_browser_is_cleared_away_without_a_submit(sim: Simulator, folder: Path) -> None:
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             await signer.send(who("one"), submit(sim, who("one")))
-            os.kill(main_process(tmp_path), signal.SIGKILL)
+            os.kill(main_process(folder), signal.SIGKILL)
             await until(lambda: not signer.health().running, "its end is noticed")
             await signer.tidy()
             assert signer.health().contexts == 0
@@ -158,18 +158,18 @@ def test_a_killed_browser_is_cleared_away_without_a_submit(sim: Simulator, tmp_p
     run(main())
 
 
-def test_a_page_that_crashes_fails_at_once_and_comes_back(sim: Simulator, tmp_path: Path) -> None:
+def test_a_page_that_crashes_fails_at_once_and_comes_back(sim: Simulator, folder: Path) -> None:
     """As when the machine runs out of memory; a call into such a page would never return by itself."""
     sim.fault("slow", endpoint="generate", seconds=5, session="one", count=1)
     told = Told()
 
     async def main() -> None:
-        async with signing(sim, tmp_path, told=told) as signer:
+        async with signing(sim, folder, told=told) as signer:
             await signer.send(who("two"), submit(sim, who("two"), "w-1"))
             sending = asyncio.create_task(failure_of(signer.send(who("one"), submit(sim, who("one")))))
             await until(lambda: len(sim.requests("generate")) == 2, "the submit arrives")
             began = SystemClock().monotonic()
-            for process in renderers(tmp_path):
+            for process in renderers(folder):
                 os.kill(process, signal.SIGKILL)
             failure = await sending
             assert SystemClock().monotonic() - began < 2
@@ -183,12 +183,12 @@ def test_a_page_that_crashes_fails_at_once_and_comes_back(sim: Simulator, tmp_pa
     run(main())
 
 
-def test_a_page_that_went_elsewhere_is_not_asked(sim: Simulator, tmp_path: Path) -> None:
+def test_a_page_that_went_elsewhere_is_not_asked(sim: Simulator, folder: Path) -> None:
     """A login page, say: same browser, same cookies, nobody there to sign."""
     sim.set(page="leave")
 
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             await signer.send(who("one"), submit(sim, who("one")))
             await until(lambda: sim.requests("page_extra"), "the page leaves")
             await failure_of(signer.send(who("one"), submit(sim, who("one"), "v-2")))
@@ -199,22 +199,22 @@ def test_a_page_that_went_elsewhere_is_not_asked(sim: Simulator, tmp_path: Path)
     run(main())
 
 
-def test_an_alert_does_not_stop_a_page(sim: Simulator, tmp_path: Path) -> None:
+def test_an_alert_does_not_stop_a_page(sim: Simulator, folder: Path) -> None:
     sim.set(page="alert")
 
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             reply = await signer.send(who("one"), submit(sim, who("one")))
             assert json.loads(reply)["ret"] == "0"
 
     run(main())
 
 
-def test_closing_refuses_what_waits(sim: Simulator, tmp_path: Path) -> None:
+def test_closing_refuses_what_waits(sim: Simulator, folder: Path) -> None:
     sim.fault("slow", endpoint="generate", seconds=5)
 
     async def main() -> None:
-        signer = ChromiumSigner(options(sim, tmp_path, max_contexts=1), SystemClock(), Told())
+        signer = ChromiumSigner(options(sim, folder, max_contexts=1), SystemClock(), Told())
         await signer.start()
         first = asyncio.create_task(failure_of(signer.send(who("one"), submit(sim, who("one")))))
         await until(lambda: sim.requests("generate"), "the submit arrives")

@@ -18,21 +18,21 @@ async def send(signer: ChromiumSigner, sim: Simulator, session: str, submit_id: 
     assert json.loads(reply)["ret"] == "0"
 
 
-def test_nothing_is_started_before_it_is_needed(sim: Simulator, tmp_path: Path) -> None:
+def test_nothing_is_started_before_it_is_needed(sim: Simulator, folder: Path) -> None:
     async def main() -> None:
-        async with signing(sim, tmp_path) as signer:
+        async with signing(sim, folder) as signer:
             assert signer.health().available
             assert not signer.health().running
-            assert processes(tmp_path) == []
+            assert processes(folder) == []
 
     run(main())
 
 
-def test_idle_contexts_close_and_then_the_browser_stops(sim: Simulator, tmp_path: Path) -> None:
+def test_idle_contexts_close_and_then_the_browser_stops(sim: Simulator, folder: Path) -> None:
     clock, told = ManualClock(), Told()
 
     async def main() -> None:
-        async with signing(sim, tmp_path, clock, told, idle_close=600, browser_idle=180) as signer:
+        async with signing(sim, folder, clock, told, idle_close=600, browser_idle=180) as signer:
             await send(signer, sim, "one", "v-1")
             await send(signer, sim, "two", "w-1")
             clock.advance(400)
@@ -46,19 +46,19 @@ def test_idle_contexts_close_and_then_the_browser_stops(sim: Simulator, tmp_path
             clock.advance(180)
             await until(lambda: "signer.browser_stopped" in told.names(), "the browser stops")
             assert told.of("signer.browser_stopped", "reason") == ["unused"]
-            assert processes(tmp_path) == []
-            assert profiles(tmp_path) == []
+            assert processes(folder) == []
+            assert profiles(folder) == []
             await send(signer, sim, "one", "v-2")
             assert signer.health().running
 
     run(main())
 
 
-def test_a_page_is_renewed_after_an_hour(sim: Simulator, tmp_path: Path) -> None:
+def test_a_page_is_renewed_after_an_hour(sim: Simulator, folder: Path) -> None:
     clock = ManualClock()
 
     async def main() -> None:
-        async with signing(sim, tmp_path, clock, page_age=3600, idle_close=10_000) as signer:
+        async with signing(sim, folder, clock, page_age=3600, idle_close=10_000) as signer:
             for turn in range(3):
                 await send(signer, sim, "one", f"v-{turn}")
                 clock.advance(1800)
@@ -68,11 +68,11 @@ def test_a_page_is_renewed_after_an_hour(sim: Simulator, tmp_path: Path) -> None
     run(main())
 
 
-def test_the_longest_unused_makes_room(sim: Simulator, tmp_path: Path) -> None:
+def test_the_longest_unused_makes_room(sim: Simulator, folder: Path) -> None:
     clock, told = ManualClock(), Told()
 
     async def main() -> None:
-        async with signing(sim, tmp_path, clock, told, max_contexts=2) as signer:
+        async with signing(sim, folder, clock, told, max_contexts=2) as signer:
             for number, name in enumerate(("one", "two", "one", "three")):
                 await send(signer, sim, name, f"v-{number}")
                 clock.advance(1)
@@ -82,11 +82,11 @@ def test_the_longest_unused_makes_room(sim: Simulator, tmp_path: Path) -> None:
     run(main())
 
 
-def test_more_sessions_than_contexts_all_get_their_turn(sim: Simulator, tmp_path: Path) -> None:
+def test_more_sessions_than_contexts_all_get_their_turn(sim: Simulator, folder: Path) -> None:
     most: list[int] = []
 
     async def main() -> None:
-        async with signing(sim, tmp_path, max_contexts=2) as signer:
+        async with signing(sim, folder, max_contexts=2) as signer:
 
             async def one(number: int) -> None:
                 await send(signer, sim, f"crowd{number}", f"v-{number}")
@@ -99,12 +99,12 @@ def test_more_sessions_than_contexts_all_get_their_turn(sim: Simulator, tmp_path
     run(main())
 
 
-def test_a_busy_context_is_never_closed(sim: Simulator, tmp_path: Path) -> None:
+def test_a_busy_context_is_never_closed(sim: Simulator, folder: Path) -> None:
     clock = ManualClock()
     sim.fault("slow", endpoint="generate", seconds=1, session="one", count=1)
 
     async def main() -> None:
-        async with signing(sim, tmp_path, clock, max_contexts=1, idle_close=60) as signer:
+        async with signing(sim, folder, clock, max_contexts=1, idle_close=60) as signer:
             first = asyncio.create_task(send(signer, sim, "one", "v-1"))
             await until(lambda: sim.requests("generate"), "the submit arrives")
             second = asyncio.create_task(send(signer, sim, "two", "w-1"))

@@ -18,6 +18,7 @@ from jimeng_gateway.domain.errors import Acceptance, ErrorKind, UpstreamFailure
 from jimeng_gateway.domain.intake import Wish
 from jimeng_gateway.domain.ports import Signer
 from jimeng_gateway.domain.request import Kind
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.simulator.traffic import Seen
 from jimeng_gateway.upstream.client import HttpUpstream
 from jimeng_gateway.upstream.wire import protocol
@@ -30,6 +31,7 @@ def upstream(shared: Shared, signer: Signer | None) -> HttpUpstream:
         ids=counting_ids(),
         upstream_url=shared.sim.base_url,
         signer=signer,
+        usual=Route.BROWSER if signer else Route.DIRECT,
     )
 
 

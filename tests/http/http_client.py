@@ -7,6 +7,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,10 +16,15 @@ from http_fake import ADMIN, FakeGateway
 from starlette.applications import Starlette
 from starlette.routing import Match, Route
 
+from jimeng_gateway.domain.addresses import AllowedHosts
+from jimeng_gateway.domain.reference import Reference
+from jimeng_gateway.egress import Egress
 from jimeng_gateway.http.endpoint import Limits
 from jimeng_gateway.http.openapi import document
 from jimeng_gateway.http.routes import ROUTES
 from jimeng_gateway.http.server import create_app
+from jimeng_gateway.intake import Intake
+from jimeng_gateway.store.spool import Spool
 
 NOW = 1_790_000_000_500
 
@@ -173,11 +179,27 @@ class Client:
         return Client(self.app, token)
 
 
+def an_intake(folder: Path, *, largest: int = 1 << 20) -> Intake:
+    """Takes references into a spool there; URLs may lead to this machine."""
+
+    async def register(_: Reference) -> None:
+        """There is no store to tell."""
+
+    egress = Egress(AllowedHosts(("127.0.0.1",)))
+    return Intake(Spool(folder / "spool"), egress, register, largest=largest)
+
+
 def make(
     gateway: FakeGateway, *, public_url: str = "", limits: Limits | None = None, clock: Any = None
 ) -> Client:
     """An application over this gateway, with the admin calling."""
-    app = create_app(gateway, public_url=public_url, clock=clock or HandClock(), limits=limits)  # type: ignore[arg-type]
+    app = create_app(
+        gateway,  # type: ignore[arg-type]
+        intake=an_intake(gateway.root),
+        public_url=public_url,
+        clock=clock or HandClock(),
+        limits=limits,
+    )
     return Client(app, ADMIN)
 
 

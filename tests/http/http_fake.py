@@ -22,10 +22,13 @@ from jimeng_gateway.domain.errors import (
     Unauthenticated,
 )
 from jimeng_gateway.domain.intake import Wish
+from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.request import GenerationRequest, Kind
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Session, SessionState
 from jimeng_gateway.domain.task import Result, Stage, Task, TaskEvent
 from jimeng_gateway.gateway import Caller, Health, Page, SessionCheck
+from jimeng_gateway.store.blobs import CallerFile
 from jimeng_gateway.store.keys import Key
 
 NOW = 1_790_000_000_123
@@ -104,6 +107,7 @@ class FakeGateway:
         }
         self.made: list[Key] = [Key("key_user", "user", "user", "gw_bbbb", NOW, None, None)]
         self.wishes: list[Wish] = []
+        self.uploads: dict[str, CallerFile] = {}
         self.ready = True
         #: Raised by the next call of submit, authenticate or wait.
         self.fail_submit: Exception | None = None
@@ -140,7 +144,9 @@ class FakeGateway:
             raise InvalidRequest("unknown model; allowed: jimeng-4.5", param="model", code="model_not_found")
         self.wishes.append(wish)
         default = a_video("task_new") if wish.kind is Kind.VIDEO else a_task("task_new")
-        task = dataclasses.replace(self.outcome or default, key_id=caller.key_id)
+        task = self.outcome or default
+        request = dataclasses.replace(task.request, references=wish.references)
+        task = dataclasses.replace(task, key_id=caller.key_id, request=request)
         self.all_tasks[task.id] = task
         return task
 
@@ -184,6 +190,26 @@ class FakeGateway:
         if not task.terminal:
             raise Conflict("the task has not ended yet")
         return a_task("task_again", key_id=caller.key_id, request=task.request, retry_of=task_id)
+
+    async def add_file(self, caller: Caller, reference: Reference) -> CallerFile:
+        number = len(self.uploads) + 1
+        file = CallerFile(f"file_{number:022d}", caller.key_id, reference, NOW, NOW + 86_400_000)
+        self.uploads[file.id] = file
+        return file
+
+    async def file(self, caller: Caller, file_id: str) -> CallerFile:
+        file = self.uploads.get(file_id)
+        if file is None or not (caller.admin or file.key_id == caller.key_id):
+            raise NotFound("no such file", param="file_id")
+        return file
+
+    async def files(self, caller: Caller, *, limit: int = 20, cursor: str | None = None) -> Page[CallerFile]:
+        own = [file for file in self.uploads.values() if caller.admin or file.key_id == caller.key_id]
+        return Page(tuple(own[:limit]), "next" if len(own) > limit else None)
+
+    async def remove_file(self, caller: Caller, file_id: str) -> None:
+        await self.file(caller, file_id)
+        del self.uploads[file_id]
 
     async def events(self, caller: Caller, task_id: str, *, after: int = 0) -> list[TaskEvent]:
         await self.task(caller, task_id)
@@ -270,11 +296,12 @@ class FakeGateway:
         label: str | None = None,
         enabled: bool | None = None,
         slots: int | None = None,
+        route: Route | None = None,
         credential: str | None = None,
     ) -> Session:
         if credential == "taken":
             raise Conflict("this login is here already")
-        changes = {"label": label, "enabled": enabled, "slots": slots}
+        changes = {"label": label, "enabled": enabled, "slots": slots, "route": route}
         given = {name: value for name, value in changes.items() if value is not None}
         self.logins[session_id] = dataclasses.replace(await self.session(session_id), **given)
         return self.logins[session_id]

@@ -90,8 +90,8 @@ def test_what_cannot_be_honoured_is_refused(tmp_path: Path) -> None:
         client = make(FakeGateway(tmp_path))
         for sent, param in [
             ({"stream": True}, "stream"),
-            ({"image": "http://a/1.png"}, "image"),
-            ({"images": ["http://a/1.png"]}, "images"),
+            ({"image": "http://10.0.0.1/1.png"}, "references"),
+            ({"images": [{"url": "http://10.0.0.1/1.png", "file_id": "file_1"}]}, "images"),
             ({"colour": "red"}, "colour"),
             ({"response_format": "jpeg"}, "response_format"),
         ]:
@@ -171,8 +171,8 @@ def test_a_video_by_form(tmp_path: Path) -> None:
             b'--X\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\n\x89PNG\r\n--X--\r\n'
         )
         refused = await client.call("POST", VIDEOS, headers=headers, body=with_file)
-        assert (refused.status, refused.error["code"]) == (400, "references_unsupported")
-        huge = b"--X\r\n" + b"x" * (2 << 20)
+        assert (refused.status, refused.error["code"]) == (400, "unknown_field")
+        huge = b'--X\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + b"x" * (2 << 20) + b"x"
         assert (await client.call("POST", VIDEOS, headers=headers, body=huge)).status == 413
 
     run(main())

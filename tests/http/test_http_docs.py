@@ -10,6 +10,7 @@ import msgspec
 from jimeng_gateway.domain.errors import ErrorKind
 from jimeng_gateway.http import schemas, serve, views
 from jimeng_gateway.http.endpoint import Auth, Limits
+from jimeng_gateway.http.multipart import MOST_PARTS
 from jimeng_gateway.http.prefer import LONGEST_WAIT
 from jimeng_gateway.http.routes import ROUTES
 
@@ -38,6 +39,7 @@ def test_every_route_has_an_example() -> None:
             one.path.replace("{task_id}", "$TASK")
             .replace("{session_id}", "$SESSION")
             .replace("{key_id}", "$KEY_ID")
+            .replace("{file_id}", "$FILE")
         )
         path = path.replace("{model_id:path}", "jimeng-4.5")
         sent = re.compile(rf"\$GW{re.escape(path)}(?=[\s\"?]|$)")
@@ -76,7 +78,10 @@ def test_the_limits_are_those_of_the_code() -> None:
     limits = Limits()
     for line in (
         f"| JSON body | {limits.json_bytes >> 20} MiB |",
-        f"| form | {limits.form_bytes >> 20} MiB, 64 parts |",
+        f"| JSON body with references | {limits.reference_json_bytes >> 20} MiB |",
+        f"| form | {limits.form_bytes >> 20} MiB of text, {MOST_PARTS} parts |",
+        f"| all files of a form | {limits.files_per_request} times that |",
+        f"`JIMENG_INTAKE_TIMEOUT` ({limits.intake_seconds:g} s)",
         f"| body to arrive | {limits.body_seconds:g} s |",
         f"| request line and headers | {serve.HEAD_BYTES >> 10} KiB, within {serve.HEAD_SECONDS:g} s |",
         f"| idle connection | {serve.KEEP_ALIVE_SECONDS} s |",

@@ -35,6 +35,10 @@ ACCESS = {
         "POST /api/v1/tasks/{task_id}/cancel",
         "POST /api/v1/tasks/{task_id}/retry",
         "GET /api/v1/tasks/{task_id}/events",
+        "POST /api/v1/files",
+        "GET /api/v1/files",
+        "GET /api/v1/files/{file_id}",
+        "DELETE /api/v1/files/{file_id}",
         "GET /api/v1/stats",
         "GET /api/v1/models",
         "POST /v1/images/generations",
@@ -206,7 +210,7 @@ JSON = {"content-type": "application/json"}
         ({}, b'{"prompt":"x"}', 201),
         ({"content-type": "text/plain"}, b'{"prompt":"x"}', 415),
         ({"content-type": "application/x-www-form-urlencoded"}, b"prompt=x", 415),
-        ({"content-type": "multipart/form-data; boundary=x"}, b"--x--", 415),
+        ({"content-type": "multipart/form-data; boundary=x"}, b"--x--", 400),
         ({**JSON, "content-encoding": "gzip"}, b"\x1f\x8b", 415),
         (JSON, b'{"prompt":', 400),
         (JSON, b"", 400),
@@ -215,7 +219,8 @@ JSON = {"content-type": "application/json"}
 )
 def test_bodies(tmp_path: Path, headers: dict[str, str], body: bytes, status: int) -> None:
     async def main() -> None:
-        answer = await make(FakeGateway(tmp_path)).call("POST", "/api/v1/tasks", headers=headers, body=body)
+        client = make(FakeGateway(tmp_path), limits=Limits(reference_json_bytes=1 << 20))
+        answer = await client.call("POST", "/api/v1/tasks", headers=headers, body=body)
         assert answer.status == status
         if status == 415 and "content-encoding" not in headers:
             assert "application/json" in answer.error["message"]
@@ -225,7 +230,7 @@ def test_bodies(tmp_path: Path, headers: dict[str, str], body: bytes, status: in
 
 def test_a_body_of_unknown_length_is_bounded_too(tmp_path: Path) -> None:
     async def main() -> None:
-        client = make(FakeGateway(tmp_path), limits=Limits(json_bytes=100))
+        client = make(FakeGateway(tmp_path), limits=Limits(reference_json_bytes=100))
         exchange = client.start(
             "POST", "/api/v1/tasks", headers={"transfer-encoding": "chunked"}, parts=[b"x" * 60] * 2
         )

@@ -69,10 +69,8 @@ def test_what_the_catalogue_refuses_is_a_400_that_names_the_field(tmp_path: Path
         unknown = await make(FakeGateway(tmp_path)).post("/api/v1/tasks", {"prompt": "x", "modle": "y"})
         assert (unknown.status, unknown.error["param"]) == (400, "modle")
         assert "allowed: prompt, model, kind, n, ratio" in unknown.error["message"]
-        picture = await make(FakeGateway(tmp_path)).post(
-            "/api/v1/tasks", {"prompt": "x", "image": "http://a/1.png"}
-        )
-        assert picture.error["code"] == "references_unsupported"
+        assert "size, negative_prompt" in unknown.error["message"]
+        assert "references, files" in unknown.error["message"]
 
     run(main())
 
@@ -115,6 +113,7 @@ def test_the_json_of_a_running_picture(tmp_path: Path) -> None:
             "stage": "polling",
             "status": "polling",
             "prompt": "a cat",
+            "references": [],
             "queue_position": 3,
             "queue_total": 9,
             "queue_eta": 40,

@@ -16,8 +16,9 @@ import jsonschema
 from http_client import Client, make
 from http_fake import NOW, USER, FakeGateway, a_failure, a_result, a_task, a_video
 from support.aio import run
+from support.media import a_png
 
-from jimeng_gateway.domain.errors import ErrorKind, StoreError
+from jimeng_gateway.domain.errors import Conflict, ErrorKind, StoreError
 from jimeng_gateway.domain.task import Stage, TaskEvent
 from jimeng_gateway.http.openapi import document
 from jimeng_gateway.http.routes import ROUTES
@@ -148,6 +149,14 @@ async def everything(client: Client, gateway: FakeGateway, tmp_path: Path) -> No
     await client.post("/api/v1/keys", {"name": "x"})
     for name in ("key_user", "none"):
         await client.call("DELETE", f"/api/v1/keys/{name}")
+    await every_file(client)
+    for path in (task, "/v1/images/generations", "/v1/videos/generations"):
+        gateway.outcome = None
+        gateway.fail_submit = Conflict("its files are gone")
+        await client.post(path, {"prompt": "x"})
+        gateway.fail_submit = None
+        await client.post(path, {"prompt": "x", "references": [{"file_id": "file_nobody"}]})
+        await client.call("POST", path, body=b"x" * (64 << 20) + b"x")
     for path in ("/v1/images/generations", "/v1/videos/generations"):
         gateway.outcome = None
         await client.post(path, {"prompt": "x"}, headers={"prefer": "respond-async"})
@@ -159,6 +168,20 @@ async def everything(client: Client, gateway: FakeGateway, tmp_path: Path) -> No
             await client.post(path, {"prompt": "x"})
         gateway.outcome = a_task("made", stage=Stage.CANCELLED, finished_at=NOW)
         await client.post(path, {"prompt": "x"})
+
+
+async def every_file(client: Client) -> None:
+    """The same for the routes of files."""
+    path = "/api/v1/files"
+    made = await client.call("POST", path, body=a_png())
+    await client.call("POST", path, body=b"<html>")
+    await client.call("POST", path, body=a_png() + bytes(1 << 20))
+    await client.call("POST", path, body=b"x", headers={"content-encoding": "gzip"})
+    await client.get(f"{path}?limit=0")
+    await client.get(path)
+    for name in (made.json["id"], "none"):
+        await client.get(f"{path}/{name}")
+        await client.call("DELETE", f"{path}/{name}")
 
 
 async def refused_everywhere(client: Client) -> None:

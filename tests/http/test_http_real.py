@@ -37,7 +37,7 @@ async def opened(
         poll_video_every=0.1,
     )
     async with open_parts(settings) as parts:
-        app = create_app(parts.gateway, public_url="", clock=parts.clock)
+        app = create_app(parts.gateway, intake=parts.intake, public_url="", clock=parts.clock)
         yield Client(app, ADMIN), parts
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from http_client import HandClock
+from http_client import HandClock, an_intake
 from http_fake import ADMIN, FakeGateway, a_result, a_task
 from support.aio import run
 
@@ -32,7 +32,7 @@ class HastyProtocol(BoundedProtocol):
 async def serving(
     gateway: FakeGateway, *, limits: Limits | None = None, protocol: type[BoundedProtocol] = BoundedProtocol
 ) -> AsyncIterator[Server]:
-    app = create_app(gateway, public_url="", clock=HandClock(), limits=limits)  # type: ignore[arg-type]
+    app = create_app(gateway, intake=an_intake(gateway.root), public_url="", clock=HandClock(), limits=limits)  # type: ignore[arg-type]
     server = Server(app, host="127.0.0.1", port=0, grace_seconds=1, protocol=protocol)
     await server.start()
     try:
@@ -76,7 +76,7 @@ def test_a_port_in_use_is_an_error_at_once(tmp_path: Path) -> None:
     async def main() -> None:
         gateway = FakeGateway(tmp_path)
         async with serving(gateway) as server:
-            app = create_app(gateway, public_url="", clock=HandClock())  # type: ignore[arg-type]
+            app = create_app(gateway, intake=an_intake(gateway.root), public_url="", clock=HandClock())  # type: ignore[arg-type]
             with pytest.raises(OSError, match="in use"):
                 await Server(app, host="127.0.0.1", port=server.port).start()
 
@@ -136,9 +136,7 @@ def test_a_body_over_the_limit_is_refused_and_the_client_can_read_why(tmp_path: 
         async with serving(FakeGateway(tmp_path)) as server:
             body = b"x" * (2 << 20)
             head = (
-                b"POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\n"
-                + KEY
-                + b"Content-Length: %d\r\n\r\n" % len(body)
+                b"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\n" + KEY + b"Content-Length: %d\r\n\r\n" % len(body)
             )
             status, _, answer = await exchange(server, head + body)
             assert (status, json.loads(answer)["error"]["code"]) == (413, "payload_too_large")

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
-import signal
-import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jimeng_gateway.browser import cdp
+from jimeng_gateway.browser import cdp, profile, trust
+from jimeng_gateway.browser.errors import BrowserError, CommandRefused, Lost, PageGone, Unusable
 from jimeng_gateway.browser.options import SignerOptions
+from jimeng_gateway.browser.process import Process
+
+__all__ = ["INSTALL", "NAMES", "Chromium", "Unusable", "check", "find", "lack"]
 
 #: Also those of scripts/chromium.sh.
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -28,7 +30,6 @@ _BUNDLES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
 INSTALL = "install it (Debian, Ubuntu: apt install chromium) or set JIMENG_CHROMIUM to its path"
-UNCONFINED = "run the gateway as an ordinary user, or set JIMENG_CHROMIUM_SANDBOX=off"
 
 FLAGS = (
     "--headless=new",
@@ -65,6 +66,7 @@ FLAGS = (
 #: choose their numbers.
 _KEEPER = """
 profile=$1; shift
+cd -- "$profile" || exit 1
 exec 3<&0 4>&1 </dev/null >/dev/null
 "$@" &
 exec 3<&- 4>&-
@@ -72,31 +74,11 @@ wait $!
 code=$?
 socket=$(readlink "$profile/SingletonSocket")
 case $socket in */*.Chrom*/SingletonSocket) rm -rf -- "${socket%/*}";; esac
-rm -rf -- "$profile"
+cd / && rm -rf -- "$profile"
 exit $code
 """
 
 _READ = 1 << 16
-
-
-class BrowserError(Exception):
-    """The browser did not do what it was asked to; the message says why."""
-
-
-class Unusable(BrowserError):
-    """There is no browser that can be started here; says what to do about it."""
-
-
-class Lost(BrowserError):
-    """The browser is gone."""
-
-
-class PageGone(BrowserError):
-    """The page's process crashed, or the page was closed."""
-
-
-class CommandRefused(BrowserError):
-    """The browser understood a command and did not carry it out."""
 
 
 def find(named: str) -> str:
@@ -107,26 +89,33 @@ def find(named: str) -> str:
             raise Unusable(
                 f"JIMENG_CHROMIUM names {named}, which is not a program here; correct it or unset it"
             )
-        return found
+        return str(Path(found).absolute())
     for name in (*NAMES, *_BUNDLES):
         found = shutil.which(name)
         if found is not None:
-            return found
+            return str(Path(found).absolute())
     raise Unusable(f"no Chromium was found; {INSTALL}")
 
 
 def check(options: SignerOptions, user: int | None = None) -> str:
     """The Chromium to start, if it can be started by this user; Unusable says why not."""
     found = find(options.chromium)
-    if options.sandbox and (os.geteuid() if user is None else user) == 0:
-        raise Unusable(f"Chromium does not run as root with its sandbox; {UNCONFINED}")
+    profile.account(options, os.geteuid() if user is None else user)
     return found
 
 
-def environment(profile: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """What Chromium gets to see: none of our secrets, and no place to leave anything but its profile."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("JIMENG_")}
-    return kept | {"XDG_CONFIG_HOME": str(profile), "XDG_CACHE_HOME": str(profile)}
+def lack() -> str:
+    """What must be installed for Chromium to trust what this machine trusts; empty if nothing."""
+    return trust.lack(os.environ, trust.extras(os.environ, trust.System()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What was started, and where."""
+
+    program: str
+    home: profile.Home
+    folder: Path
 
 
 Handler = Callable[[cdp.Event], None]
@@ -135,10 +124,10 @@ Handler = Callable[[cdp.Event], None]
 class Chromium:
     """A running browser. Made by `start`; every call fails with Lost once it is gone."""
 
-    def __init__(self, process: asyncio.subprocess.Process, profile: Path, stop_timeout: float) -> None:
+    def __init__(self, process: Process, run: _Run, note: str, stop_timeout: float) -> None:
         self._process = process
+        self._run = run
         self._stop_timeout = stop_timeout
-        self._profile = profile
         self._number = 0
         self._waiting: dict[int, tuple[str, asyncio.Future[dict[str, Any]]]] = {}
         self._handlers: dict[str, Handler] = {}
@@ -148,42 +137,55 @@ class Chromium:
         self._tasks = (asyncio.create_task(self._read()), asyncio.create_task(self._drain()))
         #: "Chrome/156.0.8078.79"
         self.version = ""
+        #: Why TLS may fail, and what to do about it; empty if all is well.
+        self.note = note
 
     @classmethod
     async def start(cls, options: SignerOptions) -> Chromium:
         """Starts it and waits until it answers; Unusable if it does not."""
-        program = check(options)
+        program, home = check(options), profile.home(options)
         try:
-            profile, lock = await asyncio.to_thread(make_profile, options.folder)
+            folder, lock = await asyncio.to_thread(profile.make, options, home)
         except OSError as error:
-            raise Unusable(f"no browser profile can be made in {options.folder}: {error.strerror}") from error
-        flags = FLAGS if options.sandbox else (*FLAGS, "--no-sandbox")
-        command = (program, f"--user-data-dir={profile}", *flags)
+            raise Unusable(f"no browser profile can be made in {home.folder}: {error.strerror}") from error
+        run = _Run(program, home, folder)
         try:
-            process = await asyncio.create_subprocess_exec(
-                "/bin/sh",
-                *("-c", _KEEPER, "jimeng-chromium", str(profile), *command),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=environment(profile, os.environ),
-                pass_fds=(lock,),
-                # A group of its own: ^C at the terminal is not for it, and all of it can be ended at once.
-                start_new_session=True,
-            )
+            browser = await cls._launched(options, run, lock)
+        except BaseException:
+            await asyncio.to_thread(profile.remove, folder, ours=home.account is None)
+            raise
         finally:
             os.close(lock)
-        browser = cls(process, profile, options.stop_timeout)
-        try:
-            answer = await browser.call(cdp.version(), timeout=options.start_timeout)
-        except (BrowserError, TimeoutError) as error:
-            await browser.close()
-            raise Unusable(browser._why_not(error)) from error
-        except BaseException:
-            await browser.close()
-            raise
-        browser.version = answer["product"]
+        await browser.greet(options.start_timeout)
         return browser
+
+    @classmethod
+    async def _launched(cls, options: SignerOptions, run: _Run, lock: int) -> Chromium:
+        account = run.home.account
+        env = profile.environment(run.folder, os.environ, account)
+        flags = FLAGS if options.sandbox else (*FLAGS, "--no-sandbox")
+        command = (run.program, f"--user-data-dir={run.folder}", *flags)
+        keeper = ("/bin/sh", "-c", _KEEPER, "jimeng-chromium", str(run.folder), *command)
+        try:
+            authorities = await asyncio.to_thread(trust.extras, os.environ, trust.System())
+            note = await asyncio.to_thread(trust.tell, run.folder, env, account, authorities)
+            process = await Process.start(keeper, env=env, folder=run.folder, keep=(lock,), account=account)
+        except (OSError, ValueError) as error:
+            who = f" as the user {account.name}" if account else ""
+            reason = f"Chromium cannot be started{who}: {error}"
+            raise Unusable(f"{reason}; {profile.UNCONFINED}" if account else reason) from error
+        return cls(process, run, note, options.stop_timeout)
+
+    async def greet(self, timeout: float) -> None:
+        """Waits until it answers; closes it and raises Unusable if it does not within `timeout` seconds."""
+        try:
+            self.version = (await self.call(cdp.version(), timeout=timeout))["product"]
+        except (BrowserError, TimeoutError) as error:
+            await self.close()
+            raise Unusable(self._why_not(error)) from error
+        except BaseException:
+            await self.close()
+            raise
 
     @property
     def alive(self) -> bool:
@@ -222,34 +224,24 @@ class Chromium:
 
     async def close(self) -> None:
         """Ends it and everything it started, and waits until all of it is gone, profile included."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(self._stop_timeout):
-                await self._process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+        await self._process.end(self._stop_timeout)
         self._end("the browser was stopped")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(_remove, self._profile)
+        await asyncio.to_thread(profile.remove, self._run.folder, ours=self._run.home.account is None)
 
     def _write(self, command: cdp.Command) -> int:
         if self._lost:
             raise Lost(self._lost)
-        assert self._process.stdin is not None
         self._number += 1
         try:
-            self._process.stdin.write(cdp.encode(self._number, command))
+            self._process.write(cdp.encode(self._number, command))
         except (OSError, RuntimeError) as error:  # RuntimeError: uvloop's word for a closed pipe
             raise Lost("the browser is going away") from error
         return self._number
 
     async def _read(self) -> None:
-        assert self._process.stdout is not None
         framer = cdp.Framer()
         try:
             while data := await self._process.stdout.read(_READ):
@@ -294,7 +286,6 @@ class Chromium:
 
     async def _drain(self) -> None:
         """Reads what it says, so that it never waits for us; the end of it explains a failed start."""
-        assert self._process.stderr is not None
         rest = b""
         while data := await self._process.stderr.read(_READ):
             *lines, rest = (rest + data).split(b"\n")
@@ -302,72 +293,18 @@ class Chromium:
             rest = rest[-1000:]
 
     def _why_not(self, error: Exception) -> str:
-        said = " ".join(self._said)
+        said, account = " ".join(self._said), self._run.home.account
         if "sandbox" in said:
             return (
-                f"Chromium cannot set up its sandbox here; allow unprivileged user namespaces, {UNCONFINED}"
+                "Chromium cannot set up its sandbox here; allow unprivileged user namespaces, or "
+                + profile.UNCONFINED
+            )
+        if account is not None and ("Permission denied" in said or "can't cd" in said):
+            return (
+                f"the user {account.name}, as whom Chromium is run for root, may not use {self._run.program}"
+                f" or {self._run.home.folder}; let everybody reach them, or {profile.UNCONFINED}"
             )
         if isinstance(error, TimeoutError):
             return "Chromium was started but did not answer in time"
         last = next((line for line in reversed(self._said) if "dbus" not in line and line.strip()), "")
         return f"Chromium ended right after its start{': ' + last if last else ''}"
-
-
-def make_profile(folder: Path) -> tuple[Path, int]:
-    """A new profile directory and the open descriptor that marks it as used; clears away what was left.
-
-    The mark is a lock that every process inherits that is given the descriptor, so it ends with the last.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(folder):
-        _sweep(folder)
-        profile = Path(tempfile.mkdtemp(prefix="profile-", dir=folder)).resolve()
-        lock = os.open(profile, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return profile, lock
-
-
-def sweep(folder: Path) -> int:
-    """Removes the profiles that no process uses any more; how many there were."""
-    if not folder.is_dir():
-        return 0
-    with _locked(folder):
-        return _sweep(folder)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Any:
-    """Two gateways may share a folder: neither may sweep while the other makes a profile."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
-
-
-def _remove(profile: Path) -> None:
-    """A profile, and the socket for which Chromium makes a directory of its own among the temporary files."""
-    with contextlib.suppress(OSError):
-        beside = (profile / "SingletonSocket").readlink()
-        if beside.name == "SingletonSocket" and ".Chrom" in beside.parent.name:
-            shutil.rmtree(beside.parent, ignore_errors=True)
-    shutil.rmtree(profile, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> int:
-    removed = 0
-    for profile in folder.glob("profile-*"):
-        try:
-            lock = os.open(profile, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(profile)
-            removed += 1
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
-    return removed

@@ -19,8 +19,13 @@ class SignerOptions:
     folder: Path
     #: Path or name of the Chromium to start; empty: the first known one that is installed.
     chromium: str = ""
-    #: Whether the browser's processes are confined. Impossible for root.
+    #: Whether the browser's processes are confined. For root that takes another user to run them.
     sandbox: bool = True
+    #: As whom a gateway of root runs Chromium, unless the sandbox is off.
+    user: str = "nobody"
+    #: Where that user's profiles live; like /tmp, it must let everybody make things that nobody else can
+    #: remove. None: the directory for temporary files.
+    shared_folder: Path | None = None
     #: The site's work page. Its host is always allowed to load scripts from.
     page_url: str = "https://jimeng.jianying.com" + WORK_PAGE
     #: Domain of a session's cookies; on any other host they belong to that host alone.
@@ -57,3 +62,5 @@ class SignerHealth:
     running: bool = False
     #: Contexts open now.
     contexts: int = 0
+    #: What may fail although it is available, and what to do about it; empty if nothing is known.
+    note: str = ""

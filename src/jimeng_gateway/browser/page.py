@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jimeng_gateway.browser import cdp, rules
-from jimeng_gateway.browser.chromium import BrowserError, Chromium, CommandRefused, Lost, PageGone
+from jimeng_gateway.browser.chromium import Chromium
+from jimeng_gateway.browser.errors import BrowserError, CommandRefused, Lost, PageGone
 from jimeng_gateway.browser.options import SignerOptions
 from jimeng_gateway.browser.relay import Lane, Relay
 from jimeng_gateway.domain.errors import Acceptance, ErrorKind, Failure, UpstreamFailure
@@ -61,12 +62,11 @@ class Page:
     """Made by `open`. One submit at a time; after a failure it must be closed, not used again."""
 
     def __init__(
-        self, browser: Chromium, options: SignerOptions, identity: Identity, proxy: rules.Proxy, path: str
+        self, browser: Chromium, options: SignerOptions, identity: Identity, relay: Relay, path: str
     ) -> None:
         self._browser = browser
         self._options = options
-        self._proxy = proxy
-        self._relay = Relay(proxy)
+        self._relay = relay
         self._releasing: set[asyncio.Task[None]] = set()
         self._context = ""
         self._session = ""
@@ -78,10 +78,10 @@ class Page:
 
     @classmethod
     async def open(
-        cls, browser: Chromium, options: SignerOptions, identity: Identity, proxy: rules.Proxy, path: str
+        cls, browser: Chromium, options: SignerOptions, identity: Identity, relay: Relay, path: str
     ) -> Page:
         """Opens the work page and waits until the site's script is in charge; signer_unavailable if not."""
-        page = cls(browser, options, identity, proxy, path)
+        page = cls(browser, options, identity, relay, path)
         try:
             async with asyncio.timeout(options.ready_timeout):
                 await page._create()
@@ -103,7 +103,7 @@ class Page:
 
     def fits(self, identity: Identity, proxy: rules.Proxy, path: str) -> bool:
         """Whether it can carry a submit of this identity to this path."""
-        same = proxy == self._proxy and path == self.path
+        same = proxy == self._relay.proxy and path == self.path
         return self.alive and same and rules.same_login(identity.cookie, self.cookie)
 
     async def submit(self, request: SignedRequest) -> bytes:
@@ -168,11 +168,18 @@ class Page:
         options = self._options
         begun = await self._ask(cdp.navigate(self._session, options.page_url), timeout=options.ready_timeout)
         if begun.get("errorText"):
-            reason = self._relay.trouble or begun["errorText"]
-            raise unavailable(f"the site's page cannot be loaded: {reason}")
+            raise unavailable(f"the site's page cannot be loaded: {self._in_words(begun['errorText'])}")
         found = await self._ready()
         if found != self._origin:
             raise unavailable(f"the site's page led to {found}")
+
+    def _in_words(self, error: str) -> str:
+        if not error.startswith("net::ERR_CERT_"):
+            return self._relay.trouble or error
+        note = (
+            self._browser.note or "its certificate authority must be in the system's store or SSL_CERT_FILE"
+        )
+        return f"its certificate is not trusted ({error}); {note}"
 
     async def _ready(self) -> object:
         """The origin of the page that is ready, which may be another one after redirects."""

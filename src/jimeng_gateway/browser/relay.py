@@ -13,7 +13,7 @@ import base64
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
@@ -26,6 +26,8 @@ _DONE, _FAILED, _NOT_ALLOWED = b"\x00", b"\x04", b"\x02"
 
 Target = tuple[str, int]
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+#: Makes a connection to an address, through a proxy if there is one; raises what `dial` does.
+Dial = Callable[[Target, Proxy], Awaitable[Ends]]
 
 
 @dataclass(slots=True, eq=False)
@@ -50,8 +52,9 @@ class Lane:
 class Relay:
     """Takes connections at `url` between `open` and `close`, and makes them directly or through a proxy."""
 
-    def __init__(self, proxy: Proxy) -> None:
-        self._proxy = proxy
+    def __init__(self, proxy: Proxy, connect: Dial | None = None) -> None:
+        self.proxy = proxy
+        self._connect = connect or dial
         self._server: asyncio.Server | None = None
         self._tunnels: dict[asyncio.Task[None], Target | None] = {}
         self._lane: Lane | None = None
@@ -137,7 +140,7 @@ class Relay:
     async def _dialled(self, target: Target, writer: asyncio.StreamWriter) -> Ends | None:
         try:
             async with asyncio.timeout(_DIAL_S):
-                return await dial(target, self._proxy)
+                return await self._connect(target, self.proxy)
         except (OSError, ValueError) as error:
             self.trouble = f"{target[0]}:{target[1]}: {str(error) or type(error).__name__}"
             writer.write(_reply(_FAILED))

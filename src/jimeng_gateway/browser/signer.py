@@ -11,10 +11,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from jimeng_gateway.browser import chromium, rules
-from jimeng_gateway.browser.chromium import Chromium, Unusable
+from jimeng_gateway.browser import chromium, profile, rules
+from jimeng_gateway.browser.chromium import Chromium
+from jimeng_gateway.browser.errors import Unusable
 from jimeng_gateway.browser.options import SignerHealth, SignerOptions
 from jimeng_gateway.browser.page import Page, unavailable
+from jimeng_gateway.browser.relay import Dial, Relay, dial
 from jimeng_gateway.domain.errors import UpstreamFailure
 from jimeng_gateway.domain.ports import Clock, Emitter, SignedRequest
 from jimeng_gateway.domain.session import Identity
@@ -43,7 +45,8 @@ class _Seat:
 class ChromiumSigner:
     """Takes submits between `start` and `close`.
 
-    `proxies` gives the HTTP proxy of a session as a URL, with its login if it has one; "" for none.
+    `proxies` gives the HTTP proxy of a session as a URL, with its login if it has one; "" for none. `dial`
+    makes the connections to the site.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class ChromiumSigner:
         telemetry: Emitter,
         *,
         proxies: Callable[[Identity], str] = lambda _: "",
+        dial: Dial = dial,
     ) -> None:
         self._options = options
         self._clock = clock
         self._telemetry = telemetry
         self._proxies = proxies
+        self._dial = dial
         self._browser: Chromium | None = None
         self._starting = asyncio.Lock()
         self._openings = asyncio.Semaphore(OPENINGS)
@@ -68,13 +73,15 @@ class ChromiumSigner:
         self._version = ""
         #: Why the last start failed; empty after one that worked.
         self._trouble = ""
+        #: What the last one that started lacks.
+        self._note = ""
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Removes what crashed processes left and begins to look after idle contexts; starts no browser."""
-        removed = await asyncio.to_thread(chromium.sweep, self._options.folder)
+        removed = await asyncio.to_thread(profile.sweep, self._options)
         if removed:
             self._telemetry.emit("signer.profiles_removed", count=removed)
         self._keeper = asyncio.create_task(self._keep())
@@ -129,6 +136,7 @@ class ChromiumSigner:
             reason=reason,
             running=self._browser is not None and self._browser.alive,
             contexts=sum(1 for seat in self._seats.values() if seat.placed),
+            note=self._note,
         )
 
     async def probe(self) -> SignerHealth:
@@ -212,7 +220,7 @@ class ChromiumSigner:
             browser = await self._running()
             async with self._openings:
                 began = self._now()
-                seat.page = await Page.open(browser, self._options, identity, proxy, path)
+                seat.page = await Page.open(browser, self._options, identity, Relay(proxy, self._dial), path)
                 seat.opened_at = self._now()
             self._telemetry.emit(
                 "signer.page_opened", session=identity.session_id, seconds=seat.opened_at - began
@@ -250,11 +258,13 @@ class ChromiumSigner:
             except Unusable as unusable:
                 self._trouble = str(unusable)
                 raise unavailable(self._trouble) from unusable
-            self._trouble, self._version = "", self._browser.version
+            self._trouble, self._version, self._note = "", self._browser.version, self._browser.note
             self._unused_since = self._now()
             self._telemetry.emit(
                 "signer.browser_started", version=self._version, seconds=self._unused_since - began
             )
+            if self._note:
+                self._telemetry.emit("signer.authorities_missing", reason=self._note)
             return self._browser
 
     async def _stop(self, reason: str) -> None:

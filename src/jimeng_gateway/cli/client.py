@@ -21,6 +21,7 @@ from typing import Any
 
 from jimeng_gateway.cli.configuration import gateway_address
 from jimeng_gateway.cli.failures import ApiError, UnreachableError
+from jimeng_gateway.cli.form import Form
 from jimeng_gateway.settings import Settings
 
 API = "/api/v1"
@@ -71,6 +72,10 @@ class Client:
     def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON of a POST."""
         return self._json("POST", path, body, headers)
+
+    def send(self, path: str, form: Form) -> Any:
+        """The JSON of a POST of fields and files."""
+        return self._json("POST", path, form)
 
     def patch(self, path: str, body: object) -> Any:
         """The JSON of a PATCH."""
@@ -131,7 +136,11 @@ class Client:
         request = urllib.request.Request(self.base + path, method=method)  # noqa: S310 - settings take http(s) only
         if self._key:
             request.add_unredirected_header("Authorization", f"Bearer {self._key}")
-        if body is not None:
+        if isinstance(body, Form):
+            request.data = body
+            request.add_header("Content-Type", body.content_type)
+            request.add_header("Content-Length", str(len(body)))
+        elif body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
         for name, value in {"Accept": "application/json", **(headers or {})}.items():

@@ -6,14 +6,18 @@ made for the demo and die with it; the data lies in a temporary folder.
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import secrets
 import shlex
+import struct
 import tempfile
-from collections.abc import Callable, Iterator
+import wave
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +25,7 @@ from jimeng_gateway.cli.children import Child, free_port, running, signals_end_u
 from jimeng_gateway.cli.client import API, Client
 from jimeng_gateway.cli.failures import ApiError, CommandError, UnreachableError
 from jimeng_gateway.cli.follow import follow_all
+from jimeng_gateway.cli.form import Form, Part
 from jimeng_gateway.cli.progress import board
 from jimeng_gateway.cli.tasks import fetch
 from jimeng_gateway.settings import PREFIX
@@ -42,6 +47,13 @@ PACE = {
     "POLL_VIDEO_FIRST": "1s",
     "POLL_VIDEO_EVERY": "1s",
     "POLL_LONGEST": "1s",
+}
+
+#: What the third task is given: a picture that the first one made, a clip and a sound.
+SEEDANCE = {
+    "model": "seedance-2.0",
+    "prompt": "@图片1 turns its light; the camera moves as in @视频1, to the rhythm of @音频1",
+    "duration": 5,
 }
 
 WISHES = (
@@ -67,6 +79,8 @@ class Stage:
     url: str
     admin_token: str
     key: str
+    #: Whether videos are submitted through a real Chromium; there may be none.
+    signed: bool
 
 
 def play(stream: TextIO, *, folder: Path, port: int, once: bool) -> None:
@@ -84,6 +98,8 @@ def play(stream: TextIO, *, folder: Path, port: int, once: bool) -> None:
         client = Client(stage.url, stage.key)
         tasks = _make(client, stage, stream, tell)
         files = [file for task in tasks for file in _fetch(client, stage, task, folder, tell)]
+        made = _make_from_references(client, stage, files, folder, stream, tell)
+        files += _fetch(client, stage, made, folder, tell)
         check_files(files)
         charges = stage.simulator.books()
         tell(f"\nThe site charged {len(charges['charged'])} jobs, each of them once: {not charges['twice']}.")
@@ -97,9 +113,14 @@ def _set_up(data: Path, port: int, tell: Tell) -> Iterator[Stage]:
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     tell("A simulated Jimeng site and a real gateway, both on this machine only: no account, no credits.\n")
-    with Simulator(SITE) as simulator:
+    signed, why_not = _browser()
+    site = replace(SITE, require_signature="video" if signed else "off")
+    with Simulator(site) as simulator:
         tell(f"simulator  {simulator.base_url}")
+        if not signed:
+            tell(f"chromium   none: videos go over plain HTTP here ({why_not})")
         environ = _environ(data, port, simulator.base_url, admin_token)
+        environ[f"{PREFIX}SUBMIT_ROUTE"] = "auto" if signed else "direct"
         with running("gateway", ["serve"], environ, data / "gateway.log", grace=_DRAIN_S) as gateway:
             gateway.wait_until(lambda: _pings(url), seconds=_UP_S)
             tell(f"gateway    {url}")
@@ -108,12 +129,24 @@ def _set_up(data: Path, port: int, tell: Tell) -> Iterator[Stage]:
             try:
                 _add_session(admin, admin_token, tell)
                 key = _make_key(admin, admin_token, tell)
-                yield Stage(simulator, gateway, url, admin_token, key)
+                yield Stage(simulator, gateway, url, admin_token, key, signed)
             except UnreachableError:
                 # If it died, its last words say more than that nobody answers.
                 gateway.pause(1.0)
                 gateway.check()
                 raise
+
+
+def _browser() -> tuple[bool, str]:
+    """Whether there is a Chromium that can sign, and why not."""
+    from jimeng_gateway.browser.chromium import Unusable, check
+    from jimeng_gateway.browser.options import SignerOptions
+
+    try:
+        check(SignerOptions(folder=Path()))
+    except Unusable as error:
+        return False, str(error)
+    return True, ""
 
 
 def _add_session(admin: Client, token: str, tell: Tell) -> None:
@@ -142,6 +175,32 @@ def _make(client: Client, stage: Stage, stream: TextIO, tell: Tell) -> list[dict
     tell("\nTheir progress, as a stream (estimates are the site's own, and the site is pessimistic):")
     for task_id in tasks:
         tell(curl("GET", f"{client.base}{API}/tasks/{task_id}/events", stage.key, accept="text/event-stream"))
+    return _follow(client, stage, tasks, stream, tell)
+
+
+def _make_from_references(
+    client: Client, stage: Stage, files: list[Path], folder: Path, stream: TextIO, tell: Tell
+) -> dict[str, Any]:
+    """Submits a Seedance video from a picture, a clip and a sound; it succeeded when this returns."""
+    sound = folder / "sound.wav"
+    sound.write_bytes(tone(seconds=3))
+    picture = next(file for file in files if kind_of(file) == "PNG")
+    clip = next(file for file in files if kind_of(file) == "MP4")
+    materials = (picture, clip, sound)
+    task = client.send(f"{API}/tasks", Form(SEEDANCE, [Part("files", file) for file in materials]))
+    tell(f"\nSubmitted a Seedance video from these three, {task['id']} ({task['model']}).")
+    parts = [f"{name}={value}" for name, value in SEEDANCE.items()]
+    parts += [f"files=@{file}" for file in materials]
+    tell(curl("POST", f"{client.base}{API}/tasks", stage.key, form=parts))
+    if stage.signed:
+        tell("Its submit is signed by the site's own script, in a real Chromium.")
+    return _follow(client, stage, {task["id"]: task}, stream, tell)[0]
+
+
+def _follow(
+    client: Client, stage: Stage, tasks: dict[str, dict[str, Any]], stream: TextIO, tell: Tell
+) -> list[dict[str, Any]]:
+    """Shows tasks on their way; all succeeded when it returns."""
     tell("")
     with board([(task["kind"], task) for task in tasks.values()], stream) as shown:
         for update in follow_all(client, list(tasks), seconds=LONGEST_S):
@@ -155,6 +214,19 @@ def _make(client: Client, stage: Stage, stream: TextIO, tell: Tell) -> list[dict
                 f"the {task['kind']} {task['stage']}: {task['error_kind']}: {task['error_message']}"
             )
     return list(tasks.values())
+
+
+def tone(*, seconds: int) -> bytes:
+    """A quiet sound of 440 Hz as a WAV file."""
+    rate = 16_000
+    samples = (int(6000 * math.sin(math.tau * 440 * i / rate)) for i in range(seconds * rate))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+    return file.getvalue()
 
 
 def _fetch(client: Client, stage: Stage, task: dict[str, Any], folder: Path, tell: Tell) -> list[Path]:
@@ -204,16 +276,25 @@ def kind_of(file: Path) -> str | None:
 
 
 def curl(
-    method: str, url: str, token: str, body: object = None, *, accept: str = "", output: str = ""
+    method: str,
+    url: str,
+    token: str,
+    body: object = None,
+    *,
+    form: Sequence[str] = (),
+    accept: str = "",
+    output: str = "",
 ) -> str:
     """A line that does the same request from a shell."""
     parts = ["curl", "-sS", url, "-H", f"Authorization: Bearer {token}"]
-    if method != "GET" and body is None:
+    if method != "GET" and body is None and not form:
         parts[2:2] = ["-X", method]
     if accept:
         parts += ["-N", "-H", f"Accept: {accept}"]
     if body is not None:
         parts += ["-H", "Content-Type: application/json", "-d", json.dumps(body, ensure_ascii=False)]
+    for part in form:
+        parts += ["-F", part]
     if output:
         parts += ["-o", output]
     return "  $ " + shlex.join(parts)

@@ -14,6 +14,7 @@ from jimeng_gateway.cli.client import API, Client, client_of
 from jimeng_gateway.cli.configuration import settings
 from jimeng_gateway.cli.failures import CommandError, UsageError
 from jimeng_gateway.cli.follow import TERMINAL, follow_all
+from jimeng_gateway.cli.form import Form, Part
 from jimeng_gateway.cli.output import Json, Output, answering, short, when
 from jimeng_gateway.cli.progress import board
 
@@ -75,6 +76,18 @@ def submit(
     duration: Annotated[float | None, typer.Option(help="Length of a video in seconds.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What must not be in a picture.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes a similar picture.")] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reference", "-r", exists=True, dir_okay=False, help="Picture, clip or sound."
+        ),
+    ] = None,
+    first_frame: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Picture that a video begins with.")
+    ] = None,
+    last_frame: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Picture that a video ends with.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Follow it to its end.")] = False,
     output: Folder = None,
     timeout: Patience = None,
@@ -97,7 +110,17 @@ def submit(
         if prompt == "-":
             wish["prompt"] = sys.stdin.read().strip()
         client = client_of(settings())
-        task = client.post(f"{API}/tasks", {name: value for name, value in wish.items() if value is not None})
+        fields = {name: value for name, value in wish.items() if value is not None}
+        parts = [Part("files", file) for file in reference or ()]
+        parts += [
+            Part(field, file)
+            for field, file in (("first_frame", first_frame), ("last_frame", last_frame))
+            if file is not None
+        ]
+        if parts:
+            task = client.send(f"{API}/tasks", Form(fields, parts))
+        else:
+            task = client.post(f"{API}/tasks", fields)
         if wait or output is not None:
             out.note(f"{task['id']} ({task['model']})")
             _finish(out, client, task, output, timeout)

@@ -17,6 +17,8 @@ from jimeng_gateway.domain.catalogue import (
     Tier,
     video_tier,
 )
+from jimeng_gateway.domain.materials import MB, KindLimits, MaterialLimits, pictures
+from jimeng_gateway.domain.reference import Media
 from jimeng_gateway.domain.request import Kind
 
 
@@ -29,7 +31,8 @@ def builtin() -> Catalogue:
 def parse(data: Mapping[str, Any]) -> Catalogue:
     """The catalogue that a document of the form of `models.toml` describes."""
     images = [_image(entry, data["sizes"]) for entry in data["image"]]
-    videos = [_video(entry) for entry in data["video"]]
+    materials = {name: _materials(entry) for name, entry in data["materials"].items()}
+    videos = [_video(entry, materials) for entry in data["video"]]
     defaults = {Kind(kind): name for kind, name in data["defaults"].items()}
     return Catalogue((*images, *videos), defaults)
 
@@ -45,6 +48,7 @@ def _image(entry: Mapping[str, Any], sizes: Mapping[str, Any]) -> Model:
         default_count=1 if not counts or 1 in counts else counts[0],
         intelligent_ratio=entry.get("intelligent_ratio", False),
         multi_image=entry.get("multi_image", False),
+        materials=pictures(entry.get("max_references", 0)),
         inputs=("prompt", "image") if entry.get("max_references") else ("prompt",),
     )
 
@@ -56,7 +60,7 @@ def _image_tier(text: str, sizes: Mapping[str, Any]) -> Tier:
     return Tier(name, tuple(Size(ratio, RATIO_CODES[ratio], w, h) for ratio, (w, h) in rows.items()))
 
 
-def _video(entry: Mapping[str, Any]) -> Model:
+def _video(entry: Mapping[str, Any], materials: Mapping[str, MaterialLimits]) -> Model:
     benefits = entry.get("benefits", {})
     tiers = [
         video_tier(name, VIDEO_RATIOS, benefits.get(name) or entry["benefit"])
@@ -70,6 +74,7 @@ def _video(entry: Mapping[str, Any]) -> Model:
         default_ratio="16:9",
         durations=tuple(entry.get("durations", range(first, last + 1))),
         negative_prompt=False,
+        materials=materials[entry["materials"]] if "materials" in entry else None,
         inputs=tuple(entry.get("inputs", ("prompt",))),
         send_resolution=entry.get("send_resolution", False),
     )
@@ -83,6 +88,33 @@ def _common(entry: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
         "title": entry["title"],
         "aliases": tuple(entry.get("aliases", ())),
         "withdrawn": entry.get("withdrawn", False),
-        "max_references": entry.get("max_references", 0),
         "extra": {"note": entry["note"]} if "note" in entry else {},
     }
+
+
+def _materials(entry: Mapping[str, Any]) -> MaterialLimits:
+    """Limits of references (5.5): megabytes and seconds in the file, bytes and milliseconds here."""
+    return MaterialLimits(
+        image=_kind_limits(entry.get("image", {})),
+        video=_kind_limits(entry.get("video", {})),
+        audio=_kind_limits(entry.get("audio", {})),
+        most=entry["most"],
+        any_of=tuple(Media(kind) for kind in entry["any_of"]),
+    )
+
+
+def _kind_limits(entry: Mapping[str, Any]) -> KindLimits:
+    shortest, longest = entry.get("seconds", (0, 0))
+    least_side, most_side = entry.get("pixels", (0, 0))
+    least_ratio, most_ratio = entry.get("ratio", (0.0, 0.0))
+    return KindLimits(
+        most=entry.get("most", 0),
+        largest=entry.get("mb", 0) * MB,
+        shortest_ms=round(shortest * 1000),
+        longest_ms=round(longest * 1000),
+        total_ms=round(entry.get("total_seconds", 0) * 1000),
+        least_side=least_side,
+        most_side=most_side,
+        least_ratio=least_ratio,
+        most_ratio=most_ratio,
+    )

@@ -15,6 +15,7 @@ from enum import StrEnum
 from math import ceil
 
 from jimeng_gateway.domain.errors import InvalidRequest
+from jimeng_gateway.domain.materials import MaterialLimits, completed
 from jimeng_gateway.domain.request import Kind
 
 #: The site's numbers for ratios (jimeng-web.md 3.3).
@@ -32,8 +33,10 @@ RATIO_CODES: dict[str, int] = {
 #: Ratios of videos (4.3).
 VIDEO_RATIOS = ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")
 
-#: An input that a video model lists when it takes omni references (4.2, 5.2).
+#: Inputs that video models list (4.2): omni references (5.2), a first frame, a last frame.
 OMNI_INPUT = "unified_edit"
+FIRST_FRAME_INPUT = "first_frame"
+LAST_FRAME_INPUT = "end_frame"
 
 
 class ModelStatus(StrEnum):
@@ -94,8 +97,8 @@ class Model:
     negative_prompt: bool = True
     intelligent_ratio: bool = False
     multi_image: bool = False
-    #: Largest number of reference images (images) the model takes; 0 for none.
-    max_references: int = 0
+    #: References for the prompt that the model takes; None if it takes none.
+    materials: MaterialLimits | None = None
     #: What may be given as input ("prompt", "first_frame", …), for videos.
     inputs: tuple[str, ...] = ("prompt",)
     #: Whether the submit carries the resolution (jimeng-web.md 4.4).
@@ -233,7 +236,7 @@ def _merged(model: Model, live: Model | None) -> Model:
             durations=live.durations or model.durations,
             default_duration=live.default_duration or model.default_duration,
             fps=live.fps,
-            max_references=live.max_references or model.max_references,
+            materials=completed(live.materials, model.materials),
             inputs=live.inputs if len(live.inputs) > 1 else model.inputs,
             cancellable=model.cancellable if live.cancellable is None else live.cancellable,
             extra={**model.extra, **live.extra},

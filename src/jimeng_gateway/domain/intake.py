@@ -8,10 +8,12 @@ becomes the nearest size of the model, ratio first, by the site's own rule (jime
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jimeng_gateway.domain.catalogue import OMNI_INPUT, Catalogue, Model, Size, Tier
 from jimeng_gateway.domain.errors import InvalidRequest
+from jimeng_gateway.domain.placement import first_frame, placed
+from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 
 #: Characters; the site's own limit is not known (5.4).
@@ -52,6 +54,8 @@ class Wish:
     #: A series of pictures that belong together (3.6). The site's page turns this on by itself when a prompt
     #: for a 4.x or 5.x model speaks of 连续, 绘本, 故事 or "N张"; here only the caller does.
     multi_image: bool | None = None
+    #: In the order of their numbers, measured.
+    references: tuple[Reference, ...] = ()
 
 
 def plan(wish: Wish, catalogue: Catalogue) -> GenerationRequest:
@@ -60,6 +64,7 @@ def plan(wish: Wish, catalogue: Catalogue) -> GenerationRequest:
     prompt = _text(wish.prompt, "prompt", LONGEST_PROMPT)
     if not prompt.strip():
         raise _refuse("prompt", "it must not be empty")
+    wish = replace(wish, references=placed(wish.references, prompt, model))
     if model.kind is Kind.IMAGE:
         return _image(wish, model, prompt)
     return _video(wish, model, prompt)
@@ -109,6 +114,7 @@ def _image(wish: Wish, model: Model, prompt: str) -> GenerationRequest:
         seed=_seed(wish),
         multi_image=bool(wish.multi_image),
         benefit_type=tier.benefit_type,
+        references=wish.references,
     )
 
 
@@ -124,7 +130,7 @@ def _video(wish: Wish, model: Model, prompt: str) -> GenerationRequest:
             raise _refuse(param, f"{model.name} makes videos and does not take it")
     if _said(wish.n) and _whole(wish.n, "n") != 1:
         raise _refuse("n", f"one task of {model.name} makes one video; allowed: 1")
-    tier, size = _shape(wish, model, intelligent=False)
+    tier, size = _video_shape(wish, model)
     return GenerationRequest(
         kind=Kind.VIDEO,
         model=model.name,
@@ -139,8 +145,21 @@ def _video(wish: Wish, model: Model, prompt: str) -> GenerationRequest:
         fps=model.fps,
         send_resolution=model.send_resolution,
         benefit_type=tier.benefit_type,
+        references=wish.references,
         omni=OMNI_INPUT in model.inputs,
     )
+
+
+def _video_shape(wish: Wish, model: Model) -> tuple[Tier, Size]:
+    """With a first frame the video gets the frame's ratio, whatever is asked for (4.3): its default."""
+    tier, size = _shape(wish, model, intelligent=False)
+    frame = first_frame(wish.references)
+    wanted = (wish.size or "").strip()
+    if frame is None or _said(wish.ratio) or _RATIO.fullmatch(wanted) or _PIXELS.fullmatch(wanted):
+        return tier, size
+    if not (0 < frame.width <= LARGEST_SIDE and 0 < frame.height <= LARGEST_SIDE):
+        return tier, size
+    return _nearest(frame.width, frame.height, model, tier.name)
 
 
 def _shape(wish: Wish, model: Model, *, intelligent: bool) -> tuple[Tier, Size]:

@@ -54,8 +54,12 @@ def accept(
     now: int,
     chance: float,
     adopted: bool = False,
+    usual: float | None = None,
 ) -> Change | None:
-    """The site has the job; `adopted` says that it was found by asking for its submit_id."""
+    """The site has the job; `adopted` says that it was found by asking for its submit_id.
+
+    `usual` is how many seconds jobs of its model usually take, if that is known.
+    """
     if task.stage is not Stage.SUBMITTING or task.submit_id is None:
         return None
     record = accepted.record
@@ -69,7 +73,7 @@ def accept(
         accepted_at=now,
         misses=0,
         deadline_at=now + limits.deadline(task.request.kind),
-        due_at=now + policy.first_poll(task.request.kind, record, cadence, chance),
+        due_at=now + policy.first_poll(task.request.kind, record, cadence, chance, usual),
         images_total=record.images_total if record else None,
     )
     if record is not None:
@@ -79,12 +83,17 @@ def accept(
 
 
 def refuse(
-    task: Task, failure: Failure, verdict: policy.TryAgain | policy.GiveUp, *, now: int
+    task: Task,
+    failure: Failure,
+    verdict: policy.TryAgain | policy.GiveUp,
+    *,
+    now: int,
+    what: str = "submit.refused",
 ) -> Change | None:
-    """The site surely did not take the current submission."""
+    """The site surely did not take the current submission, or, before there was one, its references."""
     if task.stage is not Stage.SUBMITTING:
         return None
-    fact: Fact = ("submit.refused", _failure_data(failure) | {"session_id": task.session_id})
+    fact: Fact = (what, _failure_data(failure) | {"session_id": task.session_id})
     if isinstance(verdict, policy.TryAgain):
         return Change(_requeued(task, now + verdict.pause, now), (fact,))
     return Change(_failed(task, failure, now), (fact, ("task.failed", _failure_data(failure))))

@@ -48,15 +48,32 @@ class Limits:
 _NEAR = 1.0
 
 
-def first_poll(kind: Kind, record: Record | None, cadence: Cadence, chance: float) -> int:
+def learned(before: float | None, took: float) -> float:
+    """The usual duration of a model's jobs after one more of them; leans towards the short ones.
+
+    To look a little too early costs one request more; to look too late costs the caller the wait.
+    """
+    if before is None:
+        return took
+    weight = 0.5 if took < before else 0.1
+    return before + weight * (took - before)
+
+
+def first_poll(
+    kind: Kind, record: Record | None, cadence: Cadence, chance: float, usual: float | None = None
+) -> int:
     """Pause between acceptance and the first poll.
+
+    Goes by `usual`, the seconds that jobs of the model have really taken, if that is known.
 
     Forecasts run high (jimeng-web.md 3.8: 23 and 44 s for pictures that took 12), so a long one is taken at
     a fraction of its word and a short one, which only a fast site gives, at its full word.
     """
     first, share = (cadence.image_first, 0.22) if kind is Kind.IMAGE else (cadence.video_first, 0.2)
     forecast = _forecast_s(record)
-    if forecast is not None:
+    if usual is not None:
+        first = min(max(0.5, 0.85 * usual), 120.0)
+    elif forecast is not None:
         first = max(0.5, forecast) if forecast < first else max(first, min(forecast * share, 120.0))
     return _jittered(first, chance)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from jimeng_gateway.domain.catalogue import Model
 from jimeng_gateway.domain.record import Accepted, Record
-from jimeng_gateway.domain.reference import Uploaded
+from jimeng_gateway.domain.reference import Reference, Uploaded
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.session import Account, Identity
 
@@ -81,6 +82,20 @@ class Upstream(Protocol):
 
     async def submit(self, identity: Identity, order: Order) -> Accepted:
         """POST generate. A failure tells by `acceptance` whether the job may exist all the same."""
+        ...
+
+    async def upload(self, identity: Identity, reference: Reference, path: Path) -> Uploaded:
+        """Brings the reference's bytes, which lie at `path`, to the session's side of the site; free.
+
+        Kind INVALID_REQUEST if the file is not there (any more).
+        """
+        ...
+
+    async def precheck(self, identity: Identity, uploaded: Uploaded) -> None:
+        """The site's safety check of an uploaded picture (jimeng-web.md 6.6); returns if it passed.
+
+        Kind CONTENT_REJECTED if it did not; any other kind says nothing about the picture.
+        """
         ...
 
     async def records(

@@ -54,6 +54,8 @@ class Record:
     forecast_generate_s: int | None = None
     #: `polling_config.interval_seconds`.
     poll_interval_s: int | None = None
+    #: From its creation to its end by the site's clock, in seconds; None while it runs.
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

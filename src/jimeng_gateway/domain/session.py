@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jimeng_gateway.domain.errors import ErrorKind, Failure
+from jimeng_gateway.domain.route import Route
 
 
 class SessionState(StrEnum):
@@ -31,6 +32,8 @@ class Identity:
     cookie: str
     #: 19 digits; equals the cookie `_tea_web_id` (jimeng-web.md 2.5).
     web_id: str
+    #: By which door its submits leave.
+    route: Route = Route.AUTO
 
     def __repr__(self) -> str:
         return f"Identity({self.session_id})"
@@ -66,6 +69,8 @@ class Session:
     expires_at: int | None = None
     #: Failed polls in a row; stretches the interval of the next.
     poll_errors: int = 0
+    #: By which door its submits leave.
+    route: Route = Route.AUTO
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ async def change_session(call: Call, body: SessionChange) -> Response:
         enabled=body.enabled,
         slots=body.slots,
         credential=body.credential,
+        route=body.route,
     )
     return json_reply(session_json(session))
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from jimeng_gateway.domain.errors import ErrorKind
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Session, SessionState
 from jimeng_gateway.http.views import FailureBody, instant, maybe_instant
 from jimeng_gateway.store.keys import Key
@@ -27,6 +28,7 @@ class SessionBody(msgspec.Struct, kw_only=True):
     rests: int
     slots: int
     slots_taken: int
+    route: Route
     last_used_at: str | None
     uid: str | None
     name: str | None
@@ -82,6 +84,7 @@ def session_json(session: Session) -> SessionBody:
         rests=session.rests,
         slots=session.slots,
         slots_taken=session.slots_taken,
+        route=session.route,
         last_used_at=maybe_instant(session.last_used_at or None),
         uid=session.uid,
         name=session.name,

@@ -11,7 +11,7 @@ import enum
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -30,23 +30,40 @@ _LARGEST = 2**63 - 1
 
 async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
     """The whole body. PayloadTooLarge over `limit` bytes, RequestTimeout after `seconds`."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            while True:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                body += message.get("body", b"")
-                if len(body) > limit:
-                    raise _too_large(limit)
-                if not message.get("more_body", False):
-                    return bytes(body)
+            async for chunk in stream_body(request, limit=limit, idle=seconds):
+                body += chunk
     except TimeoutError:
-        raise RequestTimeout(f"the request body did not arrive within {seconds:g} seconds") from None
+        raise _too_slow(seconds) from None
+    return bytes(body)
+
+
+async def stream_body(request: Request, *, limit: int, idle: float) -> AsyncIterator[bytes]:
+    """The body as it comes. PayloadTooLarge over `limit` bytes, RequestTimeout after silence of `idle` s."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    size, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout(idle):
+                message = await request.receive()
+        except TimeoutError:
+            raise _too_slow(idle) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        yield chunk
+        more = message.get("more_body", False)
+
+
+def _too_slow(seconds: float) -> RequestTimeout:
+    return RequestTimeout(f"the request body did not arrive within {seconds:g} seconds")
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
@@ -137,16 +154,19 @@ def shown(name: str) -> str:
     return clean if len(clean) <= 64 else clean[:61] + "…"
 
 
-def build(values: Mapping[str, Any], struct: type[S], *, lenient: bool, what: str) -> S:
+def build(
+    values: Mapping[str, Any], struct: type[S], *, lenient: bool, what: str, also: tuple[str, ...] = ()
+) -> S:
     """The struct of these values; InvalidRequest names the field at fault and what is allowed.
 
-    `lenient` reads numbers and booleans from text. `what` is the word for a field in messages.
+    `lenient` reads numbers and booleans from text. `what` is the word for a field in messages; `also` are
+    fields that the route takes and that have been read elsewhere.
     """
     fields = _fields(struct)
     unknown = next((name for name in values if name not in fields), None)
     if unknown is not None:
         raise InvalidRequest(
-            f"unknown {what} `{shown(unknown)}`; allowed: {', '.join(fields)}",
+            f"unknown {what} `{shown(unknown)}`; allowed: {', '.join((*fields, *also))}",
             param=shown(unknown),
             code="unknown_field",
         )

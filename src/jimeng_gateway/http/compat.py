@@ -128,7 +128,7 @@ async def generate_image(call: Call, body: ImageGeneration) -> Response:
     """POST /v1/images/generations."""
     if body.stream:
         raise InvalidRequest("pictures are not streamed in this version", param="stream")
-    task = await call.gateway.submit(call.caller, wish_of(body))
+    task = await call.gateway.submit(call.caller, wish_of(body, call.references))
     call.mark_accepted()
     asked = preference(call.request.headers.getlist("prefer"), default=IMAGE_WAIT)
     task = await settled(call, task, asked.seconds)
@@ -143,7 +143,7 @@ async def generate_image(call: Call, body: ImageGeneration) -> Response:
 
 async def generate_video(call: Call, body: VideoGeneration) -> Response:
     """POST /v1/videos/generations."""
-    task = await call.gateway.submit(call.caller, wish_of(body))
+    task = await call.gateway.submit(call.caller, wish_of(body, call.references))
     call.mark_accepted()
     asked = preference(call.request.headers.getlist("prefer"), default=0.0)
     task = await settled(call, task, asked.seconds)

@@ -19,8 +19,10 @@ from starlette.responses import Response
 
 from jimeng_gateway.domain.errors import NotFound
 from jimeng_gateway.domain.ports import Clock
+from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.gateway import Caller, Gateway
 from jimeng_gateway.http.links import Links
+from jimeng_gateway.intake import Intake
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -40,9 +42,17 @@ class Limits:
     """What a client may make us hold or wait for."""
 
     json_bytes: int = 1 << 20
+    #: Of a JSON body on a route that takes references, which may come as base64.
+    reference_json_bytes: int = 64 << 20
+    #: The text parts of a form together.
     form_bytes: int = 2 << 20
-    #: A whole request body has to arrive within so many seconds.
+    #: The files of a form together, in sizes of the largest single one.
+    files_per_request: int = 5
+    #: A whole request body has to arrive within so many seconds; one with files may take longer, but not
+    #: fall silent for so long.
     body_seconds: float = 30.0
+    #: All references of a request have to be here within so many seconds.
+    intake_seconds: float = 600.0
     #: Silence on an event stream after which a comment is sent.
     heartbeat_seconds: float = 15.0
 
@@ -52,6 +62,7 @@ class Service:
     """What all requests of one application share."""
 
     gateway: Gateway
+    intake: Intake
     clock: Clock
     public_url: str
     limits: Limits
@@ -67,6 +78,8 @@ class Call:
     request: Request
     #: None on public routes, and where a signed link stands for the key.
     caller_or_none: Caller | None
+    #: Brought in with the body, in the order of their numbers.
+    references: tuple[Reference, ...] = ()
 
     @property
     def caller(self) -> Caller:
@@ -139,8 +152,10 @@ class Endpoint:
     replies: tuple[Reply, ...]
     #: Passed to the handler as `body`, already decoded and checked.
     body: type[msgspec.Struct] | None = None
-    #: Whether the body may come as multipart/form-data too.
-    form: bool = False
+    #: Takes references beside the fields of `body`, in JSON or as multipart/form-data.
+    references: bool = False
+    #: Reads its body itself: one file, raw or in a form.
+    upload: bool = False
     #: Takes "5" for 5 in a JSON body, as older clients send it.
     lenient: bool = False
     #: Passed to the handler as `query`.

@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 
 from jimeng_gateway.domain.catalogue import Model, ModelStatus
+from jimeng_gateway.domain.materials import MEDIA_TYPES, MaterialLimits
+from jimeng_gateway.domain.reference import Media
 from jimeng_gateway.domain.request import Kind
 
 
@@ -23,6 +25,32 @@ class ResolutionBody(msgspec.Struct, kw_only=True):
 
     name: str
     sizes: list[SizeBody]
+
+
+class MaterialBody(msgspec.Struct, kw_only=True):
+    """Limits of one kind of reference; null where nothing is declared."""
+
+    most: int
+    media_types: list[str]
+    largest_bytes: int | None
+    shortest_ms: int | None
+    longest_ms: int | None
+    total_ms: int | None
+    least_side: int | None
+    most_side: int | None
+    least_ratio: float | None
+    most_ratio: float | None
+
+
+class MaterialsBody(msgspec.Struct, kw_only=True):
+    """The references that a model takes; null for a kind that it does not take."""
+
+    most: int | None
+    #: At least one must be of one of these kinds.
+    any_of: list[Media]
+    image: MaterialBody | None
+    video: MaterialBody | None
+    audio: MaterialBody | None
 
 
 class ModelBody(msgspec.Struct, kw_only=True):
@@ -47,7 +75,10 @@ class ModelBody(msgspec.Struct, kw_only=True):
     negative_prompt: bool
     intelligent_ratio: bool
     multi_image: bool
+    #: Ways of use: "first_frame" and "end_frame" are pictures, "unified_edit" are references.
     inputs: list[str]
+    #: Null if the model takes no references.
+    references: MaterialsBody | None
 
 
 class ModelList(msgspec.Struct, kw_only=True):
@@ -85,4 +116,33 @@ def model_json(model: Model) -> ModelBody:
         intelligent_ratio=model.intelligent_ratio,
         multi_image=model.multi_image,
         inputs=list(model.inputs),
+        references=_materials(model.materials) if model.materials else None,
+    )
+
+
+def _materials(limits: MaterialLimits) -> MaterialsBody:
+    return MaterialsBody(
+        most=limits.most or None,
+        any_of=list(limits.any_of),
+        image=_material(limits, Media.IMAGE),
+        video=_material(limits, Media.VIDEO),
+        audio=_material(limits, Media.AUDIO),
+    )
+
+
+def _material(limits: MaterialLimits, kind: Media) -> MaterialBody | None:
+    own = limits.of(kind)
+    if not own.most:
+        return None
+    return MaterialBody(
+        most=own.most,
+        media_types=list(MEDIA_TYPES[kind]),
+        largest_bytes=own.largest or None,
+        shortest_ms=own.shortest_ms or None,
+        longest_ms=own.longest_ms or None,
+        total_ms=own.total_ms or None,
+        least_side=own.least_side or None,
+        most_side=own.most_side or None,
+        least_ratio=own.least_ratio or None,
+        most_ratio=own.most_ratio or None,
     )

@@ -1,10 +1,14 @@
-"""Form bodies, for the routes where older clients send them.
+"""Form bodies, read as they arrive: text parts become fields, files go on piece by piece.
 
-The body is already in memory and bounded when it comes here; text parts become fields, and a file part is
-refused by name, since this version takes no reference files.
+The parser is fed one chunk of the request at a time and what it finds is handed on before the next chunk is
+asked for. So a file of any size costs no more memory than a chunk, and a slow disk slows the sender down.
 """
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -13,24 +17,51 @@ from python_multipart.multipart import parse_options_header
 from jimeng_gateway.domain.errors import InvalidRequest
 from jimeng_gateway.http.body import shown, text
 
-_MOST_PARTS = 64
+MOST_PARTS = 128
 
 
-class _Collector:
-    """Gathers the parts that the parser reports."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What stands before the content of a part."""
+
+    name: str
+    #: None for a text part.
+    filename: str | None
+
+
+class Receiver(Protocol):
+    """Takes the parts of a form in order."""
+
+    async def begin(self, part: Part) -> None:
+        """A part begins."""
+        ...
+
+    async def data(self, chunk: bytes) -> None:
+        """More of its content."""
+        ...
+
+    async def end(self) -> None:
+        """It is complete."""
+        ...
+
+
+class _Finds:
+    """What the parser has found in the chunk that it was given last."""
 
     def __init__(self) -> None:
-        self.fields: dict[str, str] = {}
+        #: The beginning of a part, some of its content, or None for its end.
+        self.items: list[Part | bytes | None] = []
         self.complete = False
+        self._parts = 0
         self._header = bytearray()
         self._value = bytearray()
         self._disposition = b""
-        self._name = ""
-        self._data = bytearray()
 
     def on_part_begin(self) -> None:
         self._disposition = b""
-        self._data.clear()
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise InvalidRequest(f"the form has more than {MOST_PARTS} parts", code="invalid_form")
 
     def on_header_begin(self) -> None:
         self._header.clear()
@@ -48,60 +79,62 @@ class _Collector:
 
     def on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
-        self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if not self._name:
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if not name:
             raise InvalidRequest("a part of the form has no name", code="invalid_form")
-        if b"filename" in options:
-            raise InvalidRequest(
-                f"`{shown(self._name)}` is a file: reference files are not supported in this version",
-                param=shown(self._name),
-                code="references_unsupported",
-            )
+        filename = options.get(b"filename")
+        self.items.append(
+            Part(text(name, shown(name)), None if filename is None else filename.decode("utf-8", "replace"))
+        )
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._data += data[start:end]
+        self.items.append(data[start:end])
 
     def on_part_end(self) -> None:
-        name = text(self._name, shown(self._name))
-        if name in self.fields:
-            raise InvalidRequest(f"`{shown(name)}` is given twice", param=shown(name), code="duplicate_field")
-        if len(self.fields) == _MOST_PARTS:
-            raise InvalidRequest(f"the form has more than {_MOST_PARTS} parts", code="invalid_form")
-        try:
-            self.fields[name] = text(self._data.decode("utf-8"), name)
-        except UnicodeDecodeError:
-            raise InvalidRequest(f"`{shown(name)}` is not UTF-8", param=shown(name)) from None
+        self.items.append(None)
 
     def on_end(self) -> None:
         self.complete = True
 
 
-def parse_form(raw: bytes, content_type: str) -> dict[str, str]:
-    """The text fields of a multipart/form-data body. An empty field means an absent one."""
+async def read_form(chunks: AsyncIterator[bytes], content_type: str, receiver: Receiver) -> None:
+    """Reads a multipart/form-data body; InvalidRequest "invalid_form" if it is none."""
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
         raise InvalidRequest("the content type names no boundary", code="invalid_form")
-    found = _Collector()
+    finds = _Finds()
     try:
         parser = MultipartParser(
             boundary,
             {
-                "on_part_begin": found.on_part_begin,
-                "on_header_begin": found.on_header_begin,
-                "on_header_field": found.on_header_field,
-                "on_header_value": found.on_header_value,
-                "on_header_end": found.on_header_end,
-                "on_headers_finished": found.on_headers_finished,
-                "on_part_data": found.on_part_data,
-                "on_part_end": found.on_part_end,
-                "on_end": found.on_end,
+                "on_part_begin": finds.on_part_begin,
+                "on_header_begin": finds.on_header_begin,
+                "on_header_field": finds.on_header_field,
+                "on_header_value": finds.on_header_value,
+                "on_header_end": finds.on_header_end,
+                "on_headers_finished": finds.on_headers_finished,
+                "on_part_data": finds.on_part_data,
+                "on_part_end": finds.on_part_end,
+                "on_end": finds.on_end,
             },
         )
-        parser.write(raw)
+        async for chunk in chunks:
+            parser.write(chunk)
+            await _hand_on(finds, receiver)
         parser.finalize()
     except FormParserError as error:
         raise InvalidRequest("the body is not a multipart form", code="invalid_form") from error
-    if not found.complete:
+    if not finds.complete:
         raise InvalidRequest("the form ends in the middle of a part", code="invalid_form")
-    return {name: value for name, value in found.fields.items() if value}
+
+
+async def _hand_on(finds: _Finds, receiver: Receiver) -> None:
+    items, finds.items = finds.items, []
+    for item in items:
+        if isinstance(item, Part):
+            await receiver.begin(item)
+        elif item is None:
+            await receiver.end()
+        else:
+            await receiver.data(item)

@@ -29,7 +29,7 @@ def seen(call: Call, task: Task) -> TaskBody:
 
 async def create_task(call: Call, body: NewTask) -> Response:
     """POST /api/v1/tasks."""
-    task = await call.gateway.submit(call.caller, wish_of(body))
+    task = await call.gateway.submit(call.caller, wish_of(body, call.references))
     call.mark_accepted()
     view = seen(call, task)
     return json_reply(view, 201, {"location": view.poll_url})

@@ -13,11 +13,17 @@ import msgspec
 from jimeng_gateway import __version__
 from jimeng_gateway.http.endpoint import Auth, Endpoint, Reply
 from jimeng_gateway.http.errors import ErrorBody
+from jimeng_gateway.http.givens import ReferenceFields
 
 _REF = "#/components/schemas/{name}"
 _ERROR_REF = "#/components/responses/Error{}"
 _PATH_PARAM = re.compile(r"\{(\w+)(?::\w+)?\}")
 _JSON = "application/json"
+_FORM = "multipart/form-data"
+#: Types under which a file may be sent as it is; its own bytes say what it is.
+_RAW = ("application/octet-stream", "image/*", "video/*", "audio/*")
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FORM_ENTRY = {**_FILE, "description": "A file; or a text part with what the JSON field takes."}
 
 _HEADERS = {
     "Location": "Where to find what was made.",
@@ -36,8 +42,9 @@ _HEADERS = {
 @cache
 def document(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     """The document of these routes."""
-    types = [ErrorBody, *_types(endpoints)]
+    types = [ErrorBody, ReferenceFields, *_types(endpoints)]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    _add_references(endpoints, components)
     refs = dict(zip(map(repr, types), schemas, strict=True))
     statuses = {status for endpoint in endpoints for status in errors_of(endpoint)}
     paths: dict[str, dict[str, Any]] = {}
@@ -65,6 +72,22 @@ def document(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     }
 
 
+def _add_references(endpoints: Iterable[Endpoint], components: dict[str, Any]) -> None:
+    """Completes bodies with the fields for references, and adds the forms that carry files in them."""
+    own = components.pop(ReferenceFields.__name__)["properties"]
+    files = {name: {"type": "array", "items": _FORM_ENTRY} for name in own}
+    for endpoint in endpoints:
+        if endpoint.references and endpoint.body is not None:
+            name = endpoint.body.__name__
+            fields = components[name]["properties"]
+            components[_form_name(name)] = {**components[name], "properties": {**fields, **files}}
+            components[name] = {**components[name], "properties": {**fields, **own}}
+
+
+def _form_name(name: str) -> str:
+    return f"{name}Form"
+
+
 def _types(endpoints: Iterable[Endpoint]) -> list[Any]:
     found: dict[str, Any] = {}
     for endpoint in endpoints:
@@ -84,17 +107,26 @@ def _operation(endpoint: Endpoint, refs: dict[str, Any], components: dict[str, A
     parameters = _parameters(endpoint, components)
     if parameters:
         operation["parameters"] = parameters
-    if endpoint.body is not None:
-        kinds = [_JSON, "multipart/form-data"] if endpoint.form else [_JSON]
-        operation["requestBody"] = {
-            "required": True,
-            "content": {kind: {"schema": refs[repr(endpoint.body)]} for kind in kinds},
-        }
+    content = _request_content(endpoint, refs)
+    if content:
+        operation["requestBody"] = {"required": True, "content": content}
     if endpoint.auth is Auth.PUBLIC:
         operation["security"] = []
     elif endpoint.auth is Auth.LINK:
         operation["security"] = [{"key": []}, {"link": []}]
     return operation
+
+
+def _request_content(endpoint: Endpoint, refs: dict[str, Any]) -> dict[str, Any]:
+    if endpoint.upload:
+        form = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
+        return {_FORM: {"schema": form}, **{kind: {"schema": _FILE} for kind in _RAW}}
+    if endpoint.body is None:
+        return {}
+    content = {_JSON: {"schema": refs[repr(endpoint.body)]}}
+    if endpoint.references:
+        content[_FORM] = {"schema": {"$ref": _REF.format(name=_form_name(endpoint.body.__name__))}}
+    return content
 
 
 def _operation_id(endpoint: Endpoint) -> str:
@@ -150,8 +182,11 @@ def errors_of(endpoint: Endpoint) -> Sequence[int]:
         found.add(404)
     if endpoint.query is not None:
         found.add(400)
-    if endpoint.body is not None:
+    if endpoint.body is not None or endpoint.upload:
         found |= {400, 408, 413, 415}
+    if endpoint.references:
+        # A reference may name a file that is not there, or one that goes away at that very moment.
+        found |= {404, 409}
     return sorted(found)
 
 

@@ -12,6 +12,7 @@ from jimeng_gateway.http import (
     admin_views,
     compat,
     content,
+    files,
     health,
     model_views,
     native,
@@ -58,6 +59,7 @@ _TASKS: tuple[Endpoint, ...] = (
         tag="tasks",
         summary="Queue a picture or a video",
         body=schemas.NewTask,
+        references=True,
         replies=_NEW_TASK,
     ),
     Endpoint(
@@ -138,6 +140,47 @@ _TASKS: tuple[Endpoint, ...] = (
     ),
 )
 
+_FILES: tuple[Endpoint, ...] = (
+    Endpoint(
+        method="POST",
+        path="/api/v1/files",
+        handler=files.create_file,
+        auth=Auth.KEY,
+        tag="files",
+        summary="Upload a picture, clip or sound, to be used in any number of tasks",
+        upload=True,
+        replies=(Reply(201, "The file.", files.FileBody, headers=("Location",)),),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/files",
+        handler=files.list_files,
+        auth=Auth.KEY,
+        tag="files",
+        summary="List files, newest first",
+        query=files.FileFilter,
+        replies=(Reply(200, "A page of files.", files.FileList),),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/files/{file_id}",
+        handler=files.get_file,
+        auth=Auth.KEY,
+        tag="files",
+        summary="One file",
+        replies=(Reply(200, "The file.", files.FileBody),),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/api/v1/files/{file_id}",
+        handler=files.remove_file,
+        auth=Auth.KEY,
+        tag="files",
+        summary="Forget a file; tasks that were made with it are not affected",
+        replies=(Reply(200, "It is gone.", files.FileDeleted),),
+    ),
+)
+
 _COMPAT: tuple[Endpoint, ...] = (
     Endpoint(
         method="POST",
@@ -147,6 +190,7 @@ _COMPAT: tuple[Endpoint, ...] = (
         tag="compatible",
         summary="Make pictures and wait for them (OpenAI)",
         body=schemas.ImageGeneration,
+        references=True,
         lenient=True,
         replies=(
             Reply(200, "The pictures.", compat.ImageReply, headers=("Preference-Applied",)),
@@ -162,7 +206,7 @@ _COMPAT: tuple[Endpoint, ...] = (
         tag="compatible",
         summary="Queue a video",
         body=schemas.VideoGeneration,
-        form=True,
+        references=True,
         lenient=True,
         replies=(
             Reply(202, "The task goes on.", compat.Accepted, headers=("Location", "Preference-Applied")),
@@ -323,4 +367,4 @@ _HEALTH: tuple[Endpoint, ...] = (
 )
 
 #: In the order in which paths are tried: what is asked most comes first.
-ROUTES: tuple[Endpoint, ...] = (*_TASKS, *_COMPAT, *_ADMIN, *_HEALTH)
+ROUTES: tuple[Endpoint, ...] = (*_TASKS, *_FILES, *_COMPAT, *_ADMIN, *_HEALTH)

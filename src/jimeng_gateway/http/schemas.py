@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from jimeng_gateway.domain.request import Kind
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.task import Stage
 
 Number = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -84,6 +85,8 @@ class SessionChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     enabled: bool | None = None
     slots: Slots | None = None
     credential: Annotated[str, Meta(min_length=1, max_length=32_768)] | None = None
+    #: By which door its submits leave: the site's page in a browser, plain HTTP, or as it suits the job.
+    route: Route | None = None
 
 
 class NewKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

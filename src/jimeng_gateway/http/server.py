@@ -12,45 +12,35 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from jimeng_gateway.domain.errors import InvalidRequest, NotFound
+from jimeng_gateway.domain.errors import NotFound
 from jimeng_gateway.domain.ports import Clock
-from jimeng_gateway.gateway import Gateway
+from jimeng_gateway.domain.reference import Reference
+from jimeng_gateway.gateway import Caller, Gateway
 from jimeng_gateway.http.auth import identify
-from jimeng_gateway.http.body import build, media_type, parse_json, read_body, read_query, shown
+from jimeng_gateway.http.body import build, media_type, parse_json, read_body, read_query
 from jimeng_gateway.http.endpoint import Auth, Call, Endpoint, Limits, Service
 from jimeng_gateway.http.errors import MethodNotAllowed
+from jimeng_gateway.http.givens import FIELDS
 from jimeng_gateway.http.middleware import Guard
-from jimeng_gateway.http.multipart import parse_form
+from jimeng_gateway.http.references import read_json, read_multipart, within
 from jimeng_gateway.http.routes import ROUTES
+from jimeng_gateway.intake import Intake
 
 _JSON = "application/json"
 _FORM = "multipart/form-data"
-
-#: Names under which clients send reference media; they deserve a better answer than "unknown field".
-_REFERENCES = frozenset(
-    {
-        "image",
-        "images",
-        "image_url",
-        "image_urls",
-        "file_paths",
-        "filePaths",
-        "input_reference",
-        "reference_images",
-    }
-)
 
 
 def create_app(
     gateway: Gateway,
     *,
+    intake: Intake,
     public_url: str,
     clock: Clock,
     limits: Limits | None = None,
     endpoints: Iterable[Endpoint] = ROUTES,
 ) -> Starlette:
     """The ASGI application. Its `state.service.closing` ends streams and waits when set (see serve.py)."""
-    service = Service(gateway, clock, public_url, limits or Limits())
+    service = Service(gateway, intake, clock, public_url, limits or Limits())
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -88,10 +78,26 @@ class PathApp:
         if endpoint.query is not None:
             strict = endpoint.auth is not Auth.LINK
             arguments["query"] = read_query(request, endpoint.query, strict=strict)
+        references: tuple[Reference, ...] = ()
         if endpoint.body is not None:
-            arguments["body"] = await _read(request, endpoint, endpoint.body, self._service.limits)
-        response = await endpoint.handler(Call(self._service, request, caller), **arguments)
+            arguments["body"], references = await self._read(request, endpoint, endpoint.body, caller)
+        call = Call(self._service, request, caller, references)
+        response = await endpoint.handler(call, **arguments)
         await response(scope, receive, send)
+
+    async def _read(
+        self, request: Request, endpoint: Endpoint, struct: type[msgspec.Struct], caller: Caller | None
+    ) -> tuple[msgspec.Struct, tuple[Reference, ...]]:
+        kind = media_type(request, (_JSON, _FORM) if endpoint.references else (_JSON,))
+        if not endpoint.references or caller is None:
+            limits = self._service.limits
+            raw = await read_body(request, limit=limits.json_bytes, seconds=limits.body_seconds)
+            return build(parse_json(raw), struct, lenient=endpoint.lenient, what="field"), ()
+        reading = (read_multipart if kind == _FORM else read_json)(request, self._service, caller)
+        sent = await within(self._service.limits.intake_seconds, reading)
+        lenient = endpoint.lenient or kind == _FORM
+        body = build(sent.values, struct, lenient=lenient, what="field", also=FIELDS)
+        return body, sent.references
 
     def _choose(self, method: str) -> Endpoint:
         found = self._endpoints.get("GET" if method == "HEAD" else method)
@@ -99,23 +105,3 @@ class PathApp:
             allowed = sorted({*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])})
             raise MethodNotAllowed(method, allowed)
         return found
-
-
-async def _read(
-    request: Request, endpoint: Endpoint, struct: type[msgspec.Struct], limits: Limits
-) -> msgspec.Struct:
-    kind = media_type(request, (_JSON, _FORM) if endpoint.form else (_JSON,))
-    limit = limits.form_bytes if kind == _FORM else limits.json_bytes
-    raw = await read_body(request, limit=limit, seconds=limits.body_seconds)
-    if kind == _FORM:
-        values: dict[str, Any] = dict(parse_form(raw, request.headers["content-type"]))
-    else:
-        values = parse_json(raw)
-    given = next((name for name in values if name.removesuffix("[]") in _REFERENCES), None)
-    if given is not None:
-        raise InvalidRequest(
-            f"`{shown(given)}`: reference media are not supported in this version",
-            param=shown(given),
-            code="references_unsupported",
-        )
-    return build(values, struct, lenient=endpoint.lenient or kind == _FORM, what="field")

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from jimeng_gateway.domain.errors import ErrorKind, Failure, Owner
+from jimeng_gateway.domain.reference import Media, Reference, Role
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.task import Result, Stage, Task, TaskEvent, progress
 from jimeng_gateway.http.links import Links
@@ -44,6 +45,21 @@ class RequestBody(msgspec.Struct, kw_only=True):
     seed: int | None
     #: Seconds; null for pictures.
     duration: float | None
+
+
+class ReferenceBody(msgspec.Struct, kw_only=True):
+    """A picture, clip or sound that the task was given; `index` from 1, as in the prompt."""
+
+    index: int
+    kind: Media
+    role: Role
+    name: str
+    media_type: str
+    #: Bytes.
+    size: int
+    width: int | None
+    height: int | None
+    duration_ms: int | None
 
 
 class ResultBody(msgspec.Struct, kw_only=True):
@@ -86,6 +102,7 @@ class TaskBody(msgspec.Struct, kw_only=True):
     status: Stage
     prompt: str
     request: RequestBody
+    references: list[ReferenceBody]
     #: 0 to 1; an estimate, 1 only when the files are here.
     progress: float
     queue_position: int | None
@@ -128,6 +145,9 @@ def task_json(task: Task, now: int, links: Links, *, admin: bool = False) -> Tas
         status=task.stage,
         prompt=task.request.prompt,
         request=_request(task.request),
+        references=[
+            _reference(entry, number) for number, entry in enumerate(task.request.references, start=1)
+        ],
         progress=round(progress(task, now), 4),
         queue_position=task.queue_position,
         queue_total=task.queue_total,
@@ -167,6 +187,20 @@ def _request(request: GenerationRequest) -> RequestBody:
         multi_image=request.multi_image,
         seed=request.seed,
         duration=request.duration_ms / 1000 if request.kind is Kind.VIDEO else None,
+    )
+
+
+def _reference(reference: Reference, number: int) -> ReferenceBody:
+    return ReferenceBody(
+        index=number,
+        kind=reference.kind,
+        role=reference.role,
+        name=reference.name,
+        media_type=reference.media_type,
+        size=reference.size,
+        width=reference.width or None,
+        height=reference.height or None,
+        duration_ms=reference.duration_ms or None,
     )
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jimeng_gateway.domain.intake import Wish
+from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.http.schemas import ImageGeneration, NewTask, VideoGeneration
 
 
-def wish_of(body: NewTask | ImageGeneration | VideoGeneration) -> Wish:
+def wish_of(
+    body: NewTask | ImageGeneration | VideoGeneration, references: tuple[Reference, ...] = ()
+) -> Wish:
     """The wish that a request body expresses; what it does not mention stays open."""
+    return replace(_without_references(body), references=references)
+
+
+def _without_references(body: NewTask | ImageGeneration | VideoGeneration) -> Wish:
     match body:
         case NewTask():
             return Wish(

@@ -84,7 +84,8 @@ WHERE s.removed_at IS NULL ORDER BY s.created_at, s.id;
 SELECT id, label FROM session WHERE fingerprint = :fingerprint AND removed_at IS NULL;
 
 -- name: session_settings
-UPDATE session SET label = :label, enabled = :enabled, slots = :slots, updated_at = :now WHERE id = :id;
+UPDATE session SET label = :label, enabled = :enabled, slots = :slots, route = :route, updated_at = :now
+WHERE id = :id;
 
 -- name: session_credential
 UPDATE session SET credential = :credential, fingerprint = :fingerprint, web_id = :web_id,
@@ -296,8 +297,20 @@ SELECT * FROM submission WHERE submit_id = :submit_id;
 -- name: submission_of_task
 SELECT * FROM submission WHERE task_id = :task_id ORDER BY attempt;
 
+-- Submits that were refused, and uploads that came to nothing before one, oldest first.
 -- name: submission_refusals
-SELECT session_id, error_kind FROM submission WHERE task_id = :task_id AND state = 'refused' ORDER BY attempt;
+SELECT session_id, error_kind, error_code, error_message FROM (
+    SELECT session_id, error_kind, error_code, error_message, created_at AS at FROM submission
+    WHERE task_id = :task_id AND state = 'refused'
+    UNION ALL
+    SELECT session_id, error_kind, error_code, error_message, at FROM setback WHERE task_id = :task_id) refusal
+ORDER BY at;
+
+-- name: setback_insert
+INSERT INTO setback (task_id, n, session_id, error_kind, error_code, error_message, at)
+SELECT :task_id, coalesce(max(n), 0) + 1, :session_id, :error_kind, :error_code, :error_message,
+    CAST(:now AS BIGINT)
+FROM setback WHERE task_id = :task_id;
 
 -- 'gone' may be asked for again: its request was under way for longer than anybody thought.
 -- name: submission_want_cancel
@@ -405,6 +418,33 @@ DELETE FROM file WHERE id = :id;
 
 -- name: file_expire
 DELETE FROM file WHERE expires_at <= :now;
+
+-- ── uploads ─────────────────────────────────────────────────────────────────────────────────────
+
+-- name: upload_find
+SELECT * FROM upload WHERE session_id = :session_id AND sha256 = :sha256 AND expires_at > :now;
+
+-- name: upload_keep
+INSERT INTO upload (session_id, sha256, handle, width, height, duration_ms, fps, format, passed, uploaded_at,
+                    expires_at)
+VALUES (:session_id, :sha256, :handle, :width, :height, :duration_ms, :fps, :format, NULL, :now, :expires_at)
+ON CONFLICT (session_id, sha256) DO UPDATE SET handle = excluded.handle, width = excluded.width,
+    height = excluded.height, duration_ms = excluded.duration_ms, fps = excluded.fps,
+    format = excluded.format, passed = NULL, uploaded_at = excluded.uploaded_at,
+    expires_at = excluded.expires_at;
+
+-- name: upload_judge
+UPDATE upload SET passed = :passed WHERE session_id = :session_id AND sha256 = :sha256 AND handle = :handle;
+
+-- name: upload_forget
+DELETE FROM upload WHERE session_id = :session_id AND sha256 = :sha256;
+
+-- Another credential may be another account, which cannot use what the first one uploaded.
+-- name: upload_forget_session
+DELETE FROM upload WHERE session_id = :session_id;
+
+-- name: upload_expire
+DELETE FROM upload WHERE expires_at <= :now;
 
 -- name: ping
 SELECT 1 AS one;

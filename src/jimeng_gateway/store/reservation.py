@@ -41,7 +41,7 @@ def reserve(tx: Tx, *, owner: str, now: int, limit: int) -> Round:
     if not seats:
         return Round((), (), more=False)
     ready = [tasks.from_row(row) for row in tx.all("task_ready", now=now, limit=limit)]
-    refusals = {task.id: submissions.refusals(tx, task.id) for task in ready if task.attempts}
+    refusals = {task.id: submissions.refusals(tx, task.id) for task in ready if _may_have_refusals(task)}
     barred = {task_id: policy.excluded(earlier) for task_id, earlier in refusals.items()}
     pool = _pool(tx) if any(barred.values()) else frozenset()
     plan = selection.assign([task.id for task in ready], seats, barred, pool)
@@ -59,6 +59,11 @@ def servable(tx: Tx, refusals: Sequence[policy.Refusal]) -> bool:
     """Whether some session that is switched on may still get a task with these refusals."""
     barred = policy.excluded(refusals)
     return not barred or bool(_pool(tx) - barred)
+
+
+def _may_have_refusals(task: Task) -> bool:
+    # Most tasks have none: that is known without asking.
+    return task.attempts > 0 or bool(task.request.references)
 
 
 def _pool(tx: Tx) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jimeng_gateway.domain.errors import ErrorKind, Failure
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Session, SessionState, health_after
 from jimeng_gateway.store.database import LOCK_RESERVE, Row, Tx
 from jimeng_gateway.store.tasks import QUEUE
@@ -46,10 +47,22 @@ def get(tx: Tx, session_id: str) -> Session | None:
     return None if row is None else from_row(row)
 
 
-def sealed(tx: Tx, session_id: str) -> tuple[str, str, str] | None:
-    """(sealed credential, web id, region), for whoever may open it."""
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is stored of a login, for whoever may open it."""
+
+    credential: str
+    web_id: str
+    region: str
+    route: Route
+
+
+def sealed(tx: Tx, session_id: str) -> Sealed | None:
+    """The login of a session that has not been removed."""
     row = tx.one("session_get", id=session_id)
-    return None if row is None else (row["credential"], row["web_id"], row["region"])
+    if row is None:
+        return None
+    return Sealed(row["credential"], row["web_id"], row["region"], Route(row["route"]))
 
 
 def find_all(tx: Tx) -> list[Session]:
@@ -57,10 +70,20 @@ def find_all(tx: Tx) -> list[Session]:
     return [from_row(row) for row in tx.all("session_list")]
 
 
-def configure(tx: Tx, session_id: str, *, label: str, enabled: bool, slots: int, now: int) -> None:
+def configure(
+    tx: Tx, session_id: str, *, label: str, enabled: bool, slots: int, route: Route, now: int
+) -> None:
     """Writes what the operator sets; no round of reservations runs meanwhile that counted on other slots."""
     tx.serialise(LOCK_RESERVE)
-    tx.run("session_settings", id=session_id, label=label, enabled=int(enabled), slots=slots, now=now)
+    tx.run(
+        "session_settings",
+        id=session_id,
+        label=label,
+        enabled=int(enabled),
+        slots=slots,
+        route=route,
+        now=now,
+    )
     _fit_slots(tx, session_id, slots)
     tx.notify(QUEUE)
 
@@ -76,6 +99,7 @@ def replace_credential(tx: Tx, session_id: str, credential: StoredCredential, *,
         expires_at=credential.expires_at,
         now=now,
     )
+    tx.run("upload_forget_session", session_id=session_id)
     recover(tx, session_id, now=now)
 
 
@@ -174,6 +198,7 @@ def from_row(row: Row) -> Session:
         checked_at=row["checked_at"],
         expires_at=row["expires_at"],
         poll_errors=row["poll_errors"],
+        route=Route(row["route"]),
     )
 
 

@@ -138,7 +138,7 @@ class Spool:
         them their place anew and loses nothing.
         """
         path = self.path(sha256)
-        aside = self._folder / _LEAVING / sha256
+        aside = self._folder / _LEAVING / f"{sha256}.{secrets.token_hex(4)}"
         aside.parent.mkdir(parents=True, exist_ok=True)
         try:
             path.rename(aside)
@@ -158,7 +158,7 @@ class Spool:
                 path.unlink(missing_ok=True)
                 found += 1
         for path in self._entries(_LEAVING):
-            place = self.path(path.name)
+            place = self.path(path.stem)
             if not place.exists():
                 path.rename(place)
             else:

@@ -90,14 +90,27 @@ def settle(
 
 
 def refusals(tx: Tx, task_id: str) -> list[Refusal]:
-    """Earlier submissions of a task that surely were not accepted, oldest first."""
+    """Earlier submissions of a task that surely were not accepted, and setbacks before one; oldest first."""
     rows = tx.all("submission_refusals", task_id=task_id)
     return [Refusal(row["session_id"], ErrorKind(row["error_kind"])) for row in rows]
 
 
+def set_back(tx: Tx, task: Task, failure: Failure, *, now: int) -> None:
+    """Notes that the task's references could not be brought to its session: no submission was made."""
+    tx.run(
+        "setback_insert",
+        task_id=task.id,
+        session_id=task.session_id,
+        error_kind=failure.kind,
+        error_code=failure.code,
+        error_message=failure.message,
+        now=now,
+    )
+
+
 def last_failure(tx: Tx, task_id: str) -> Failure | None:
-    """Why the latest refused submission of a task was refused."""
-    rows = [row for row in tx.all("submission_of_task", task_id=task_id) if row["error_kind"] is not None]
+    """Why the latest refused submission of a task was refused, or what kept it from being made."""
+    rows = tx.all("submission_refusals", task_id=task_id)
     if not rows:
         return None
     row = rows[-1]

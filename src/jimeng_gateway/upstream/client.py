@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import aiohttp
 from yarl import URL
@@ -18,13 +19,17 @@ from jimeng_gateway.domain.catalogue import Model
 from jimeng_gateway.domain.errors import Acceptance, ErrorKind, Failure, UpstreamFailure
 from jimeng_gateway.domain.ports import Clock, Download, Order, SignedRequest, Signer
 from jimeng_gateway.domain.record import Accepted, Record
+from jimeng_gateway.domain.reference import Media, Reference, Uploaded
 from jimeng_gateway.domain.request import Kind
+from jimeng_gateway.domain.route import Route, choose
 from jimeng_gateway.domain.session import Account, Identity
 from jimeng_gateway.upstream.transport import Answer, Timeouts, Transport, network_failure
+from jimeng_gateway.upstream.uploads import Uploader
 from jimeng_gateway.upstream.wire import live, parse
 from jimeng_gateway.upstream.wire.payload import generate_body
 from jimeng_gateway.upstream.wire.protocol import Protocol
 from jimeng_gateway.upstream.wire.request import WireRequest, build, download_headers
+from jimeng_gateway.upstream.wire.upload import precheck_body
 
 #: Ids per get_history_by_ids; callers with more ask again.
 LARGEST_BATCH = 50
@@ -66,6 +71,8 @@ class HttpUpstream:
         upstream_url: str = "",
         timeouts: Timeouts | None = None,
         signer: Signer | None = None,
+        routes: Mapping[str, Route] | None = None,
+        usual: Route = Route.AUTO,
         transport: Transport | None = None,
     ) -> None:
         self._protocol = protocol
@@ -73,22 +80,69 @@ class HttpUpstream:
         self._ids = ids
         self._upstream_url = upstream_url.rstrip("/")
         self._signer = signer
+        #: Of models that go another way than usual, by name or key.
+        self._routes = routes or {}
+        self._usual = usual
         self._transport = transport or Transport(timeouts or Timeouts())
+        self._uploader = Uploader(
+            protocol, self._transport, clock=clock, ids=ids, call=self._call, upstream_url=self._upstream_url
+        )
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._transport.close()
 
     async def submit(self, identity: Identity, order: Order) -> Accepted:
-        """POST generate; with a signer, videos go through it, because those are what is risk-signed (5.6)."""
+        """POST generate, by the door that session, model and settings choose (5.6).
+
+        A plain submit that the site refuses for want of a signature is followed by one through the browser,
+        once the site has said that it does not have the job.
+        """
         body = generate_body(order, self._protocol, self._clock.now(), self._ids, identity.region)
-        request = self._build(identity, "generate", body, order.request.kind)
-        if self._signer is not None and order.request.kind is Kind.VIDEO:
-            signed = SignedRequest(request.method, request.url, request.headers, request.body)
-            answer = Answer(200, await self._signer.send(identity, signed))
-        else:
-            answer = await self._send(request, once=True)
+        route = choose(order.request, session=identity.route, models=self._routes, usual=self._usual)
+        if route is Route.BROWSER:
+            return await self._submit_signed(identity, order, body)
+        try:
+            return await self._submit_plainly(identity, order, body)
+        except UpstreamFailure as refused:
+            failure = refused.failure
+            if self._signer is None or failure.code not in self._protocol.signer.when_refused_with:
+                raise
+            if failure.acceptance is not Acceptance.NO:
+                raise
+            found = await self._found(identity, order.submit_id, refused)
+        return found or await self._submit_signed(identity, order, body)
+
+    async def _submit_plainly(self, identity: Identity, order: Order, body: dict[str, object]) -> Accepted:
+        answer = await self._send(self._build(identity, "generate", body, order.request.kind), once=True)
         return parse.accepted(parse.envelope(answer.body, answer.status), self._protocol)
+
+    async def _submit_signed(self, identity: Identity, order: Order, body: dict[str, object]) -> Accepted:
+        if self._signer is None:
+            message = "this submit has to go through a browser, and none is set up"
+            raise UpstreamFailure(Failure(ErrorKind.UPSTREAM_ERROR, "signer_unavailable", message))
+        request = self._build(identity, "generate", body, order.request.kind)
+        signed = SignedRequest(request.method, request.url, request.headers, request.body)
+        reply = await self._signer.send(identity, signed)
+        return parse.accepted(parse.envelope(reply, 200), self._protocol)
+
+    async def _found(self, identity: Identity, submit_id: str, refused: UpstreamFailure) -> Accepted | None:
+        """Whether the site has a job that it said it refused; if it cannot be asked, the refusal stands."""
+        try:
+            record = (await self.records(identity, submit_ids=[submit_id])).get(submit_id)
+        except UpstreamFailure:
+            raise refused from None
+        return None if record is None else Accepted(record.history_id, record)
+
+    async def upload(self, identity: Identity, reference: Reference, path: Path) -> Uploaded:
+        """Token, Apply, bytes, Commit (6)."""
+        return await self._uploader.upload(identity, reference, path)
+
+    async def precheck(self, identity: Identity, uploaded: Uploaded) -> None:
+        """algo_proxy; only pictures are checked, and only on the CN site (6.6)."""
+        if uploaded.kind is Media.IMAGE and identity.region == "cn":
+            reply = await self._call(identity, "precheck", precheck_body(uploaded.handle))
+            parse.checked(reply, self._protocol)
 
     async def records(
         self, identity: Identity, *, submit_ids: Sequence[str] = (), history_ids: Sequence[str] = ()

@@ -6,6 +6,7 @@ the job may exist: a request that never left this machine can be repeated, any o
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -151,6 +152,44 @@ class Transport:
                 proxy_headers=login if proxy else None,
             ) as response:
                 return Answer(response.status, await _limited(response), response.headers.get("Date", ""))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise network_failure(error) from error
+
+    async def fetch(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """One GET of a small reply, never redirected."""
+        async with self.get(URL(url, encoded=True), headers) as response:
+            try:
+                async with asyncio.timeout(self._timeouts.call):
+                    return Answer(response.status, await _limited(response))
+            except (aiohttp.ClientError, OSError) as error:
+                raise network_failure(error) from error
+
+    async def stream(self, url: str, headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> Answer:
+        """One POST whose body comes in pieces, as many bytes as its Content-Length says; never redirected.
+
+        It may take as long as it likes, but not stand still.
+        """
+        loop, idle = asyncio.get_running_loop(), self._timeouts.idle
+        proxy, login = _through(URL(url))
+        timeout = aiohttp.ClientTimeout(total=None, connect=min(self._timeouts.connect, idle))
+        try:
+            async with asyncio.timeout(idle) as limit:
+
+                async def watched() -> AsyncIterator[bytes]:
+                    async for piece in pieces:
+                        limit.reschedule(loop.time() + idle)
+                        yield piece
+
+                async with self._session(once=False).post(
+                    URL(url, encoded=True),
+                    headers={**headers, **(login if url.startswith("http:") else {})},
+                    data=watched(),
+                    timeout=timeout,
+                    allow_redirects=False,
+                    proxy=proxy,
+                    proxy_headers=login if proxy else None,
+                ) as response:
+                    return Answer(response.status, await _limited(response))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise network_failure(error) from error
 

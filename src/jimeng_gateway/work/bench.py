@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from jimeng_gateway.domain.policy import Cadence, Limits
@@ -17,6 +17,8 @@ from jimeng_gateway.domain.ports import Clock, Emitter, Identities, Upstream
 from jimeng_gateway.store.database import Database, StoreBusy, Tx
 from jimeng_gateway.store.files import ResultFiles
 from jimeng_gateway.work.lease import Lease
+from jimeng_gateway.work.pace import Pace
+from jimeng_gateway.work.materials import Materials
 
 T = TypeVar("T")
 
@@ -40,6 +42,8 @@ class Bench:
     chance: random.Random
     #: A new submit_id (uuid4).
     new_submit_id: Callable[[], str]
+    materials: Materials = field(default_factory=Materials)
+    pace: Pace = field(default_factory=Pace)
 
     async def record(self, body: Callable[[Tx], T]) -> T:
         """Writes an outcome; outlasts an absence of the database as long as the lease does."""

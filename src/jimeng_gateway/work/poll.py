@@ -82,10 +82,19 @@ async def _observe(bench: Bench, session_id: str, batch: policy.Batch, records: 
         _release(tx, bench, session_id, 0, now + batch.gap)
         return moved
 
-    for before, following in await bench.record(body):
+    moved = await bench.record(body)
+    _learn(bench, moved, records)
+    for before, following in moved:
         bench.telemetry.emit(
             "task.advanced", task=following.id, stage=following.stage, was=before.stage, session=session_id
         )
+
+
+def _learn(bench: Bench, moved: Sequence[tuple[Task, Task]], records: Mapping[str, Record]) -> None:
+    for task, _ in moved:
+        record = records.get(task.submit_id or "")
+        if record is not None and record.took_s is not None:
+            bench.pace.learn(task.request.model_key, record.took_s)
 
 
 def _observe_one(

@@ -1,8 +1,9 @@
 """From a reserved slot to a job at the site, without ever paying twice.
 
-The order is the promise: the intent, with its submit_id, is committed; then the lease is checked; then the
-request leaves once. Whatever comes back, or does not, is one of four outcomes: accepted, surely refused,
-uncertain (the site is asked for the submit_id until it is certain), or not ours any more.
+The order is the promise: references are brought to the session; the intent, with its submit_id, is committed;
+then the lease is checked; then the request leaves once. Whatever comes back, or does not, is one of four
+outcomes: accepted, surely refused, uncertain (the site is asked for the submit_id until it is certain), or
+not ours any more.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from jimeng_gateway.domain.ports import Order
 from jimeng_gateway.domain.record import Accepted
 from jimeng_gateway.domain.session import Identity, Session
 from jimeng_gateway.domain.task import Stage, Task
-from jimeng_gateway.store import reservation, sessions, submissions, tasks
+from jimeng_gateway.store import reservation, sessions, submissions, tasks, uploads
 from jimeng_gateway.store.database import Tx
 from jimeng_gateway.store.submissions import SubmissionState
+from jimeng_gateway.work import references
 from jimeng_gateway.work.bench import Bench
 
 SEEDS = 2**32
+#: The site cannot read an uploaded file (3020), or does not know it, for which it has no code of its own.
+UNUSABLE = frozenset({"3020", "1000"})
 
 
 async def submit(bench: Bench, task: Task) -> None:
@@ -38,10 +42,18 @@ async def submit(bench: Bench, task: Task) -> None:
         kind = ErrorKind.UNKNOWN if isinstance(error, StoreError) else ErrorKind.AUTH
         await _unsendable(bench, task, Failure(kind, error.code, error.message))
         return
+    try:
+        uploaded = await references.prepare(bench, task, identity)
+    except UpstreamFailure as error:
+        await references.failed(bench, task, error.failure)
+        return
+    if uploaded is None:
+        return
     order = Order(
         request=task.request,
         submit_id=bench.new_submit_id(),
         seed=bench.chance.randrange(SEEDS) if task.request.seed is None else task.request.seed,
+        uploads=uploaded,
     )
     if not await _intend(bench, task, order) or not bench.lease.valid():
         return
@@ -94,7 +106,13 @@ async def _accepted(bench: Bench, task: Task, submit_id: str, accepted: Accepted
             task.id,
             lambda found: (
                 lifecycle.accept(
-                    found, accepted, limits=bench.limits, cadence=bench.cadence, now=now, chance=chance
+                    found,
+                    accepted,
+                    limits=bench.limits,
+                    cadence=bench.cadence,
+                    now=now,
+                    chance=chance,
+                    usual=bench.pace.usual(found.request.model_key),
                 )
                 if found.submit_id == submit_id
                 else None
@@ -130,6 +148,8 @@ async def _refused(bench: Bench, task: Task, submit_id: str, failure: Failure) -
             now=now,
         )
         assert task.session_id is not None
+        if failure.code in UNUSABLE:
+            uploads.forget(tx, task.session_id, task.request.references)
         return sessions.suffer(tx, task.session_id, failure, now=now)
 
     session = await bench.record(body)

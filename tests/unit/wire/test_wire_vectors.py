@@ -6,12 +6,12 @@ key in telemetry (3.4), and fields of a current capture that the recorded client
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from golden.check import load, opened
+from golden.compare import NOTHING, differences
 from support.wire import NOW_MS, an_identity, an_order, counting_ids
 
 from jimeng_gateway.domain.intake import Wish
@@ -19,7 +19,6 @@ from jimeng_gateway.upstream.wire.payload import generate_body
 from jimeng_gateway.upstream.wire.protocol import builtin
 from jimeng_gateway.upstream.wire.request import build
 
-NOTHING = "(absent)"
 CORE = "draft_content.component_list.0.abilities.generate.core_param"
 SCENE = "metrics_extra.sceneOptions.0"
 GEN_VIDEO = "draft_content.component_list.0.abilities.gen_video"
@@ -81,27 +80,6 @@ QUERY = {
     "commerce_with_input_video": (NOTHING, "1"),
     "da_version": ("3.3.2", "3.3.28"),
 }
-
-
-def differences(theirs: object, ours: object, at: str = "") -> Iterator[tuple[str, tuple[object, object]]]:
-    if isinstance(theirs, str) and theirs.startswith("<") and isinstance(ours, str | int):
-        return  # a value that is drawn
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in sorted(theirs.keys() | ours.keys()):
-            inner = f"{at}.{key}" if at else key
-            yield from differences(theirs.get(key, NOTHING), ours.get(key, NOTHING), inner)
-    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
-        for index, (one, other) in enumerate(zip(theirs, ours, strict=True)):
-            yield from differences(one, other, f"{at}.{index}")
-    elif theirs != ours:
-        yield at, (shape(theirs), shape(ours))
-
-
-def shape(value: object) -> object:
-    """Whole objects that only one side has, in short."""
-    if isinstance(value, dict) and value:
-        return {...}
-    return [...] if isinstance(value, list) and value else value
 
 
 def wish_of(given: dict[str, Any]) -> Wish:

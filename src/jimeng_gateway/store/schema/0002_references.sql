@@ -54,3 +54,16 @@ CREATE TABLE upload (
     PRIMARY KEY (session_id, sha256)
 );
 CREATE INDEX upload_expiry ON upload (expires_at);
+
+-- A time that a task's references could not be brought to a session. Nothing had been submitted, but it counts
+-- as a refusal, so that neither a broken upload nor a session that cannot upload is tried for ever.
+CREATE TABLE setback (
+    task_id TEXT NOT NULL REFERENCES task (id),
+    n INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    error_kind TEXT NOT NULL,
+    error_code TEXT NOT NULL,
+    error_message TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (task_id, n)
+);

@@ -7,6 +7,7 @@ empty, so that the built-in table can fill it in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from jimeng_gateway.domain.catalogue import (
     RATIO_CODES,
@@ -17,13 +18,18 @@ from jimeng_gateway.domain.catalogue import (
     name_from_title,
     video_tier,
 )
+from jimeng_gateway.domain.materials import MB, SITE_IMAGE, KindLimits, MaterialLimits, pictures
+from jimeng_gateway.domain.reference import Media
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.upstream.wire.parse import Reply, checked
 from jimeng_gateway.upstream.wire.protocol import Protocol
-from jimeng_gateway.upstream.wire.read import integer, mapping, mappings, positive, sequence, text
+from jimeng_gateway.upstream.wire.read import integer, mapping, mappings, number, positive, sequence, text
 
 _RATIOS = {code: ratio for ratio, code in RATIO_CODES.items()}
 _LARGEST_SIDE = 32_768
+_LONGEST_S = 86_400
+#: Pictures that a model takes when it edits pictures and does not say how many (3.5).
+_USUAL_PICTURES = 10
 
 
 def image_models(reply: Reply, protocol: Protocol) -> tuple[Model, ...]:
@@ -59,6 +65,7 @@ def _image_model(entry: Mapping[str, object]) -> Model | None:
         for limit in mappings(entry.get("input_image_limit"))
         if text(limit.get("ability_name")) == "byte_edit"
     ]
+    edits = "byte_edit" in sequence(entry.get("feats"))
     return Model(
         name=_name(entry, title) or key,
         key=key,
@@ -68,8 +75,8 @@ def _image_model(entry: Mapping[str, object]) -> Model | None:
         tiers=tiers,
         default_tier=text(entry.get("default_resolution_type")),
         counts=counts,
-        max_references=max(limits, default=0),
-        inputs=("prompt", "image") if "byte_edit" in sequence(entry.get("feats")) else ("prompt",),
+        materials=pictures(max(limits, default=_USUAL_PICTURES if edits else 0)),
+        inputs=("prompt", "image") if edits else ("prompt",),
     )
 
 
@@ -97,6 +104,9 @@ def _video_model(entry: Mapping[str, object]) -> Model | None:
     frames, default_frames = _numbers(options.get("frames"))
     durations = tuple(dict.fromkeys(count // fps for count in frames if count % fps == 0))
     inputs, _ = _texts(options.get("input_media_type"))
+    materials = next(
+        (option for option in mappings(entry.get("options")) if option.get("key") == "unified_edit"), None
+    )
     extra = mapping(entry.get("extra"))
     cancellable = extra.get("enable_task_cancel")
     tiers = (video_tier(name, ratios, _benefit(entry, name)) for name in resolutions)
@@ -113,9 +123,53 @@ def _video_model(entry: Mapping[str, object]) -> Model | None:
         default_duration=default_frames // fps if default_frames else 0,
         fps=fps,
         negative_prompt=False,
+        materials=_materials(mapping(mapping(materials).get("unified_edit_config"))),
         inputs=inputs or ("prompt",),
         cancellable=cancellable if isinstance(cancellable, bool) else None,
     )
+
+
+#: The site's numbers for kinds of material (4.2).
+_MATERIALS = {1: Media.IMAGE, 2: Media.VIDEO, 3: Media.AUDIO}
+
+
+def _materials(config: Mapping[str, object]) -> MaterialLimits | None:
+    """Limits of omni references (4.2, 5.5); None if the entry declares none."""
+    limits = {
+        kind: _kind_limits(kind, mapping(entry.get("limit")))
+        for entry in mappings(config.get("supported_materials"))
+        if (kind := _MATERIALS.get(integer(entry.get("material_type")) or 0))
+    }
+    if not any(entry.most for entry in limits.values()):
+        return None
+    none = KindLimits()
+    total_video = _milliseconds(config.get("max_total_video_duration"))
+    total_audio = _milliseconds(config.get("max_total_audio_duration"))
+    required = sequence(mapping(config.get("required_material_types")).get("any_of"))
+    return MaterialLimits(
+        image=limits.get(Media.IMAGE, none),
+        video=replace(limits.get(Media.VIDEO, none), total_ms=total_video),
+        audio=replace(limits.get(Media.AUDIO, none), total_ms=total_audio),
+        most=positive(config.get("max_total_count")) or 0,
+        any_of=tuple(kind for raw in required if (kind := _MATERIALS.get(integer(raw) or 0))),
+    )
+
+
+def _kind_limits(kind: Media, limit: Mapping[str, object]) -> KindLimits:
+    sides = [side for name in ("max_width", "max_height") if (side := positive(limit.get(name)))]
+    largest = (positive(limit.get("max_file_size")) or 0) * MB
+    return KindLimits(
+        most=positive(limit.get("max_count")) or 0,
+        largest=largest or (SITE_IMAGE.largest if kind is Media.IMAGE else 0),
+        shortest_ms=_milliseconds(limit.get("min_duration")),
+        longest_ms=_milliseconds(limit.get("max_duration")),
+        most_side=min(sides, default=0),
+    )
+
+
+def _milliseconds(value: object) -> int:
+    seconds = number(value) or 0
+    return round(seconds * 1000) if 0 < seconds <= _LONGEST_S else 0
 
 
 def _benefit(entry: Mapping[str, object], resolution: str) -> str:

@@ -20,7 +20,18 @@ from jimeng_gateway.domain.errors import ErrorKind
 
 #: Tables of the file to which an override may add entries of its own.
 OPEN_TABLES = frozenset(
-    {"regions", "query_values", "endpoints", "referers", "codes", "keys", "key_parts", "phrases"}
+    {
+        "regions",
+        "query_values",
+        "endpoints",
+        "referers",
+        "codes",
+        "keys",
+        "key_parts",
+        "phrases",
+        "upload_codes",
+        "with_input_video",
+    }
 )
 
 #: Query parameters whose values come from the session, the region or the versions.
@@ -77,11 +88,59 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadService:
+    """One of the two services that take files (6.1 to 6.3)."""
+
+    #: Where a token that names no host is good.
+    host: str
+    #: The service of the signature.
+    service: str
+    #: ServiceId of ImageX, SpaceName of VOD, for a token that names none.
+    space: str
+    #: What a token is asked for.
+    scene: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """How files are brought to the site (1.1, 6)."""
+
+    suffixes: tuple[str, ...]
+    region: str
+    image: UploadService
+    video: UploadService
+
+
+@dataclass(frozen=True, slots=True)
+class UploadMeaning:
+    """What a code of an upload service means to us."""
+
+    kind: ErrorKind
+    says: str
+    #: Another token may cure it.
+    fresh_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Where finished files are served (1.1, 7.4)."""
 
     hosts: tuple[str, ...]
     video_pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignerData:
+    """What the signing page of the site is like (5.6, 5.7)."""
+
+    page: str
+    cookie_domain: str
+    script_hosts: tuple[str, ...]
+    #: Parameters that the site's script must have put into a submit before it may leave.
+    marks: tuple[str, ...]
+    #: Refusals of a plain submit that one through the browser may cure.
+    when_refused_with: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +163,15 @@ class Protocol:
     referers: dict[str, str]
     query_values: dict[str, str]
     endpoints: dict[str, Endpoint]
+    uploads: Uploads
+    with_input_video: dict[str, str]
     results: Results
+    signer: SignerData
     codes: dict[str, Meaning]
     keys: dict[str, Meaning]
     key_parts: dict[str, Meaning]
     phrases: dict[str, Meaning]
+    upload_codes: dict[str, UploadMeaning]
 
     def region(self, name: str) -> Region:
         """The cluster of that name, or ValueError."""
@@ -185,6 +248,7 @@ def _check(protocol: Protocol) -> None:
                     f"protocol data: 'endpoints.{name}.query' names {parameter!r};"
                     f" known: {', '.join(sorted(known))} (add others to query_values)"
                 )
+    _check_uploads(protocol.uploads)
     word = _OS_IN_USER_AGENT.get(protocol.browser.os)
     if word is None:
         raise ValueError("protocol data: 'browser.os' must be windows, mac or linux")
@@ -196,6 +260,12 @@ def _check(protocol: Protocol) -> None:
         raise ValueError(
             f"protocol data: 'results.video_pattern' is no regular expression: {error}"
         ) from None
+
+
+def _check_uploads(uploads: Uploads) -> None:
+    for name in (*uploads.suffixes, uploads.image.host, uploads.video.host):
+        if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", name):
+            raise ValueError(f"protocol data: {name!r} in 'uploads' must be a host name in lower case")
 
 
 def _form(value: object) -> str:

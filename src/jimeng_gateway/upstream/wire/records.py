@@ -15,7 +15,7 @@ from jimeng_gateway.domain.record import Item, JobState, Record
 from jimeng_gateway.upstream.wire.codes import classify, reasons
 from jimeng_gateway.upstream.wire.items import items_of
 from jimeng_gateway.upstream.wire.protocol import Meaning, Protocol
-from jimeng_gateway.upstream.wire.read import integer, mapping, positive, sequence, text
+from jimeng_gateway.upstream.wire.read import integer, mapping, number, positive, sequence, text
 
 
 class Status(IntEnum):
@@ -49,20 +49,21 @@ def record(raw: Mapping[str, object], protocol: Protocol) -> Record:
     if status is None:
         status = integer(task.get("status"))
     items = items_of(raw, protocol)
-    number = -1 if status is None else status
-    state = _state(number, raw, items)
+    code = -1 if status is None else status
+    state = _state(code, raw, items)
     queue = mapping(raw.get("queue_info"))
     found = Record(
         state=state,
-        status=number,
+        status=code,
         history_id=_first(raw.get("history_record_id"), task.get("history_id"), task.get("task_id")),
         submit_id=_first(raw.get("submit_id"), task.get("submit_id")),
         items=items if state is not JobState.FAILED else (),
-        failure=_failure(number, raw, protocol) if state is JobState.FAILED else None,
+        failure=_failure(code, raw, protocol) if state is JobState.FAILED else None,
         images_total=positive(raw.get("total_image_count")),
         images_done=positive(raw.get("finished_image_count")) or len(items),
         forecast_queue_s=_forecast(raw.get("forecast_queue_cost")),
         forecast_generate_s=_forecast(raw.get("forecast_generate_cost")),
+        took_s=_took(raw) if state is JobState.SUCCEEDED else None,
         poll_interval_s=_forecast(mapping(queue.get("polling_config")).get("interval_seconds")),
     )
     return _queued(found, queue)
@@ -86,6 +87,14 @@ def _success_state(raw: Mapping[str, object], items: tuple[Item, ...]) -> JobSta
     # A record that says so itself has not finished: its items follow with a later poll.
     pending = integer(raw.get("finish_time")) == 0 and not sequence(raw.get("item_list"))
     return JobState.RUNNING if pending else JobState.FAILED
+
+
+def _took(raw: Mapping[str, object]) -> float | None:
+    """Seconds from creation to end, if both are told and make sense."""
+    began, ended = number(raw.get("created_time")), number(raw.get("finish_time"))
+    if began is None or ended is None or not 0 < ended - began < _LONGEST_FORECAST:
+        return None
+    return float(ended - began)
 
 
 def _complete(raw: Mapping[str, object], items: tuple[Item, ...]) -> bool:
