@@ -40,7 +40,15 @@ def measure(runs: int) -> list[Figure]:
     return [
         Figure("GET of a task, authenticated", f"{get_rate:,.0f}/s", f"{get_cpu:.0f} µs CPU each"),
         Figure("· bare Starlette, same server and bytes", f"{bare_rate:,.0f}/s", f"{bare_cpu:.0f} µs"),
-        Figure("· ratio", f"{100 * get_rate / bare_rate:.0f} %", "target 40 %", get_rate / bare_rate >= 0.4),
+        Figure(
+            "· of its throughput",
+            f"{100 * get_rate / bare_rate:.0f} %",
+            "target 40 %",
+            get_rate >= 0.4 * bare_rate,
+        ),
+        Figure(
+            "· CPU, bare to ours", f"{100 * bare_cpu / get_cpu:.0f} %", "holds when others use the machine"
+        ),
         Figure("POST of a task, durable (synchronous=FULL)", f"{post_rate:,.0f}/s", f"{post_cpu:.0f} µs CPU"),
         Figure("· bare Starlette taking the same POST", f"{bare_post_rate:,.0f}/s", ""),
         Figure("· one bare SQLite commit after another", f"{commit_rate:,.0f}/s", "no HTTP, one thread"),

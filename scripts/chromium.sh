@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that there is a Chromium, which the tests drive for real: installs Debian's package when none is
-# found. JIMENG_CHROMIUM names another one. The names below are those that browser/chromium.py looks for.
+# Makes sure that there is a Chromium, which the tests drive for real, and certutil, which tells it of local
+# certificate authorities: installs Debian's packages when they are not found. JIMENG_CHROMIUM names another
+# browser. The names below are those that browser/chromium.py looks for.
 set -euo pipefail
 
 names=(chromium chromium-browser google-chrome-stable google-chrome)
@@ -27,18 +28,29 @@ as_root() {
   fi
 }
 
+install() {
+  say "installing Debian's $*"
+  as_root apt-get update -qq >&2 || say "apt-get update failed; trying with the lists that are there"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
 by_hand="Install it (Debian: apt install chromium), or set JIMENG_CHROMIUM=/path/to/chromium, and run this again."
 
+missing=()
 if [ -n "${JIMENG_CHROMIUM:-}" ]; then
   command -v "$JIMENG_CHROMIUM" >/dev/null || fail "JIMENG_CHROMIUM=$JIMENG_CHROMIUM is not a program."
-  exit 0
+elif ! found; then
+  command -v apt-get >/dev/null || fail "there is none, and no apt-get to install it with. $by_hand"
+  as_root true || fail "there is none, and installing it takes root (or sudo without a password). $by_hand"
+  missing+=(chromium)
 fi
-found && exit 0
+command -v certutil >/dev/null || missing+=(libnss3-tools)
+[ "${#missing[@]}" -gt 0 ] || exit 0
 
-command -v apt-get >/dev/null || fail "there is none, and no apt-get to install it with. $by_hand"
-as_root true || fail "there is none, and installing it takes root (or sudo without a password). $by_hand"
-say "installing Debian's chromium"
-as_root apt-get update -qq >&2 || say "apt-get update failed; trying with the lists that are there"
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >&2 \
-  || fail "the installation failed. $by_hand"
-found || fail "it was installed but cannot be found. $by_hand"
+if [ "${missing[0]}" = chromium ]; then
+  install "${missing[@]}" || fail "the installation failed. $by_hand"
+  found || fail "it was installed but cannot be found. $by_hand"
+elif ! { command -v apt-get && as_root true; } >/dev/null || ! install "${missing[@]}"; then
+  # Most machines trust nobody but the usual authorities, so this is no reason to stop.
+  say "there is no certutil (Debian: apt install libnss3-tools); tests of local authorities are skipped"
+fi

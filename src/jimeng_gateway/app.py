@@ -112,6 +112,7 @@ def signer_from(settings: Settings, clock: Clock, telemetry: Emitter) -> Chromiu
         folder=settings.data_dir / "browser",
         chromium=settings.chromium,
         sandbox=settings.chromium_sandbox,
+        user=settings.chromium_user,
         page_url=page_url,
         cookie_domain=data.cookie_domain,
         script_hosts=data.script_hosts,
@@ -233,7 +234,9 @@ async def open_parts(settings: Settings, telemetry: Telemetry | None = None) -> 
 def _signer_check(signer: ChromiumSigner) -> dict[str, object]:
     health = signer.health()
     check: dict[str, object] = {"ok": health.available, "running": health.running, "pages": health.contexts}
-    return check | ({"reason": health.reason} if health.reason else {})
+    if health.reason or health.note:
+        check["reason"] = health.reason or health.note
+    return check
 
 
 @contextlib.asynccontextmanager

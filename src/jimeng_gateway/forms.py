@@ -206,6 +206,6 @@ HOSTS = Form(
 ROUTES = Form(
     "`model=route` with commas between them, a route being `browser` or `direct`; or empty", _read_routes
 )
-PROGRAM = Form("a path or the name of a program, or empty", _read_program)
+PROGRAM = Form("a name or a path, or empty", _read_program)
 TOKEN = Form("16 to 512 printable ASCII characters without spaces, or empty", _read_token)
 SECRET_KEY = Form("at least 32 characters (base64, hex or any text), or empty", _read_secret_key)

@@ -151,6 +151,9 @@ class Settings:
     chromium_sandbox: bool = _setting(
         BOOLEAN, True, "Whether Chromium's own processes are confined; off only where that cannot work."
     )
+    chromium_user: str = _setting(
+        PROGRAM, "nobody", "Whose processes Chromium's are when the gateway runs as root."
+    )
     browser_max_contexts: int = _setting(
         whole(1, 1000), 20, "Most sessions with an open page at once; each takes some 60 MB."
     )

@@ -15,7 +15,7 @@ from jimeng_gateway.simulator.server import Simulator
 
 pytestmark = pytest.mark.e2e
 
-#: Images of 2 s and videos of 4 s that are not listed for the first two seconds: who believes in their absence
+#: Images of 2 s and videos of 4 s that are not listed for the first two seconds: who believes in absence
 #: too early submits twice.
 HASTY = SimulatorOptions(speed=10, absent_s=20, video_s=40)
 

@@ -16,6 +16,7 @@ from support.factories import add_session, intend, queue_tasks, reserve, seed_se
 from jimeng_gateway.domain import lifecycle, policy
 from jimeng_gateway.domain.errors import ErrorKind, Failure
 from jimeng_gateway.domain.lifecycle import Change
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import SessionState
 from jimeng_gateway.domain.task import Stage, Task
 from jimeng_gateway.store import reservation, sessions, submissions, tasks
@@ -181,7 +182,7 @@ def block(tx: Tx) -> None:
 
 
 def disable(tx: Tx) -> None:
-    sessions.configure(tx, "session_0", label="", enabled=False, slots=2, now=NOW)
+    sessions.configure(tx, "session_0", label="", enabled=False, slots=2, route=Route.AUTO, now=NOW)
 
 
 def remove(tx: Tx) -> None:
@@ -190,7 +191,7 @@ def remove(tx: Tx) -> None:
 
 
 def shut(tx: Tx) -> None:
-    sessions.configure(tx, "session_0", label="", enabled=True, slots=0, now=NOW)
+    sessions.configure(tx, "session_0", label="", enabled=True, slots=0, route=Route.AUTO, now=NOW)
 
 
 @pytest.mark.parametrize("why", [cool, expire, block, disable, remove, shut])
@@ -228,7 +229,9 @@ def test_a_limit_lowered_while_slots_are_taken(engine: Engine) -> None:
             held = list((await reserve(db)).reserved)
             assert len(held) == 3
             await db.write(
-                lambda tx: sessions.configure(tx, "session_0", label="", enabled=True, slots=1, now=NOW)
+                lambda tx: sessions.configure(
+                    tx, "session_0", label="", enabled=True, slots=1, route=Route.AUTO, now=NOW
+                )
             )
             for left in (2, 1):
                 await db.write(lambda tx: release(tx, held.pop(0).id))
@@ -238,7 +241,9 @@ def test_a_limit_lowered_while_slots_are_taken(engine: Engine) -> None:
             assert (await reserve(db)).reserved == ()
             assert await db.read(lambda tx: tx.one("slot_counts")) == {"total": 1, "taken": 1}
             await db.write(
-                lambda tx: sessions.configure(tx, "session_0", label="", enabled=True, slots=4, now=NOW)
+                lambda tx: sessions.configure(
+                    tx, "session_0", label="", enabled=True, slots=4, route=Route.AUTO, now=NOW
+                )
             )
             assert len((await reserve(db)).reserved) == 3
             assert (await reserve(db)).reserved == ()
@@ -262,7 +267,7 @@ def test_limits_that_change_while_sixteen_claim(engine: Engine) -> None:
             name, slots = f"session_{chance.randrange(3)}", chance.randrange(4)
             await db.write(
                 lambda tx, name=name, slots=slots: sessions.configure(
-                    tx, name, label="", enabled=True, slots=slots, now=NOW
+                    tx, name, label="", enabled=True, slots=slots, route=Route.AUTO, now=NOW
                 )
             )
 
@@ -300,7 +305,9 @@ def test_a_task_that_every_session_refused_fails_with_the_last_reason(engine: En
         async with engine.open() as db:
             await seed_sessions(db, 3)
             await db.write(
-                lambda tx: sessions.configure(tx, "session_2", label="", enabled=False, slots=2, now=NOW)
+                lambda tx: sessions.configure(
+                    tx, "session_2", label="", enabled=False, slots=2, route=Route.AUTO, now=NOW
+                )
             )
             waiting = await queue_tasks(db, 2)
             await bar(db, waiting[:1], "session_0", "session_1")

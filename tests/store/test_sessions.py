@@ -12,6 +12,7 @@ from support.factories import add_session, credential, in_flight, seed_sessions
 
 from jimeng_gateway.domain import lifecycle
 from jimeng_gateway.domain.errors import ErrorKind, Failure
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import MINUTE, Account, Session, SessionState
 from jimeng_gateway.store import sessions, tasks
 from jimeng_gateway.store.database import ConstraintViolated, Tx
@@ -43,10 +44,8 @@ def test_a_new_session_is_ready_with_all_its_slots(engine: Engine) -> None:
                 updated_at=NOW,
             )
             assert [found.id for found in await db.read(sessions.find_all)] == ["session_0", "session_1"]
-            assert await db.read(lambda tx: sessions.sealed(tx, "session_0")) == (
-                "sealed-session_0",
-                "7" * 19,
-                "cn",
+            assert await db.read(lambda tx: sessions.sealed(tx, "session_0")) == sessions.Sealed(
+                "sealed-session_0", "7" * 19, "cn", Route.AUTO
             )
             assert await db.read(lambda tx: sessions.get(tx, "nobody")) is None
             assert await db.read(lambda tx: sessions.sealed(tx, "nobody")) is None
@@ -154,7 +153,8 @@ def test_what_each_failure_does(engine: Engine) -> None:
         async with engine.open() as db:
             for kind, state, minutes in EFFECTS:
                 await db.write(lambda tx, kind=kind: add_session(tx, kind))
-                failure = Failure(kind, "c", "why")
+                # A code that speaks of the whole account, where that makes a difference.
+                failure = Failure(kind, "121101", "why")
                 changed = await db.write(
                     lambda tx, failure=failure: sessions.suffer(tx, failure.kind, failure, now=NOW)
                 )
@@ -186,7 +186,7 @@ def test_a_dead_login_stays_dead_until_it_is_replaced(engine: Engine) -> None:
             assert (session.state, session.reason, session.cooling_until) == (SessionState.READY, None, None)
             sealed = await db.read(lambda tx: sessions.sealed(tx, "session_0"))
             assert sealed is not None
-            assert sealed[0] == "sealed-fresh"
+            assert sealed.credential == "sealed-fresh"
 
     run(main())
 
@@ -274,7 +274,9 @@ def test_settings_of_the_operator(engine: Engine) -> None:
         async with engine.open() as db:
             await db.write(lambda tx: add_session(tx, "s", 2))
             await db.write(
-                lambda tx: sessions.configure(tx, "s", label="mine", enabled=False, slots=5, now=NOW + 1)
+                lambda tx: sessions.configure(
+                    tx, "s", label="mine", enabled=False, slots=5, route=Route.BROWSER, now=NOW + 1
+                )
             )
             session = await look(db, "s")
             assert (session.label, session.enabled, session.slots) == ("mine", False, 5)

@@ -220,6 +220,7 @@ def test_a_task_joins_a_request_that_comes_a_little_before_its_time() -> None:
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────
 
+UNUSABLE = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.ACCOUNT_BLOCKED})
 PATIENT = {ErrorKind.NETWORK, ErrorKind.RATE_LIMITED}
 OWN_FAULT = {kind for kind, (owner, _) in KINDS.items() if owner is Owner.CALLER}
 
@@ -234,7 +235,14 @@ def test_what_the_caller_must_change_is_given_up_at_once(kind: ErrorKind) -> Non
     assert verdict(kind) == GiveUp()
 
 
-@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - OWN_FAULT - PATIENT))
+@pytest.mark.parametrize("kind", sorted(UNUSABLE))
+def test_a_session_that_cannot_serve_counts_for_nothing(kind: ErrorKind) -> None:
+    """Each session says it once at most, so a long row of empty accounts must not hide the one that can."""
+    assert [verdict(*[kind] * n) for n in (1, 5, 60)] == [TryAgain(500)] * 3
+    assert verdict(*[kind] * 20, ErrorKind.RISK) == TryAgain(500)
+
+
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - OWN_FAULT - PATIENT - UNUSABLE))
 def test_other_refusals_are_tried_again_four_times(kind: ErrorKind) -> None:
     assert [verdict(*[kind] * n) for n in range(1, 6)] == [
         TryAgain(500),

@@ -22,7 +22,8 @@ ENDS = {ErrorKind.AUTH: SessionState.EXPIRED, ErrorKind.ACCOUNT_BLOCKED: Session
 
 
 def failure(kind: ErrorKind) -> Failure:
-    return Failure(kind, "1", "the reason in words")
+    """One that speaks of the whole account."""
+    return Failure(kind, "121101", "the reason in words")
 
 
 def test_the_table_is_complete() -> None:
@@ -32,6 +33,11 @@ def test_the_table_is_complete() -> None:
 @pytest.mark.parametrize("kind", sorted(HARMLESS))
 def test_what_says_nothing_about_the_account_leaves_it_alone(kind: ErrorKind) -> None:
     assert health_after(failure(kind), 0) is None
+
+
+@pytest.mark.parametrize("code", ["1006", "4003", ""])
+def test_a_model_that_an_account_lacks_does_not_rest_it(code: str) -> None:
+    assert health_after(Failure(ErrorKind.QUOTA, code, "no such benefit"), 0) is None
 
 
 def test_nothing_that_is_the_callers_fault_touches_a_session() -> None:

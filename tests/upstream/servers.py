@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from support.wire import FixedClock, counting_ids
 
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.upstream.client import HttpUpstream
 from jimeng_gateway.upstream.transport import Timeouts
 from jimeng_gateway.upstream.wire.protocol import builtin
@@ -74,11 +75,12 @@ async def serving(handler: Handler) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def client(
-    url: str, timeouts: Timeouts | None = None, **options: object
+    url: str, timeouts: Timeouts | None = None, usual: Route = Route.DIRECT, **options: object
 ) -> AsyncIterator[HttpUpstream]:
     """A client that takes this address for every host."""
     upstream = HttpUpstream(
         builtin(),
+        usual=usual,
         clock=FixedClock(),
         ids=counting_ids(),
         upstream_url=url,

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,13 +14,14 @@ import pytest
 from golden.check import load
 from support.aio import run
 from support.wire import NOW_MS, SUBMIT_ID, an_identity, an_order
-from upstream.servers import Request, answering, client, reply, serving
+from upstream.servers import Handler, Request, answering, client, reply, serving
 
 from jimeng_gateway.domain.errors import Acceptance, ErrorKind, Failure, UpstreamFailure
 from jimeng_gateway.domain.intake import Wish
 from jimeng_gateway.domain.ports import SignedRequest
 from jimeng_gateway.domain.record import JobState
 from jimeng_gateway.domain.request import Kind
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Identity
 from jimeng_gateway.upstream.transport import LARGEST_REPLY, Timeouts
 
@@ -304,7 +306,7 @@ def test_a_signer_sends_videos_and_only_those() -> None:
         page = Page(text("video-accepted"))
         async with (
             serving(answering(text("image-accepted"))) as server,
-            client(server.url, signer=page) as upstream,
+            client(server.url, usual=Route.AUTO, signer=page) as upstream,
         ):
             accepted = await upstream.submit(ME, an_order(Wish("a", kind=Kind.VIDEO)))
             assert accepted.record is not None
@@ -313,6 +315,81 @@ def test_a_signer_sends_videos_and_only_those() -> None:
             await upstream.submit(ME, an_order(Wish("a")))
             assert (len(server.requests), len(page.sent)) == (1, 1)
             assert json.loads(page.sent[0].body)["submit_id"] == SUBMIT_ID
+
+    run(main())
+
+
+def site(submits: str, history: str) -> Handler:
+    """A site that answers submits one way and polls another."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        polled = urlsplit(request.target).path.endswith("get_history_by_ids")
+        writer.write(reply(history if polled else submits))
+
+    return handler
+
+
+ABSENT = '{"ret":"0","data":{}}'
+
+
+@pytest.mark.parametrize("name", ["risk-control", "shark"])
+def test_a_plain_submit_refused_as_unsigned_is_followed_by_one_signed(name: str) -> None:
+    async def main() -> None:
+        page = Page(text("video-accepted"))
+        async with (
+            serving(site(text(name), ABSENT)) as server,
+            client(server.url, signer=page) as upstream,
+        ):
+            accepted = await upstream.submit(ME, an_order(Wish("a", kind=Kind.VIDEO)))
+            assert accepted.record is not None
+            paths = [urlsplit(request.target).path.rsplit("/", 1)[1] for request in server.requests]
+            assert paths == ["generate", "get_history_by_ids"], (
+                "the site is asked before anything is sent again"
+            )
+            (signed,) = page.sent
+            assert json.loads(signed.body)["submit_id"] == SUBMIT_ID
+
+    run(main())
+
+
+def test_a_job_that_exists_in_spite_of_the_refusal_is_taken_and_not_sent_again() -> None:
+    async def main() -> None:
+        page = Page(text("video-accepted"))
+        record = json.loads(text("video-accepted"))["data"]["aigc_data"]
+        history = json.dumps({"ret": "0", "data": {SUBMIT_ID: record}})
+        async with (
+            serving(site(text("risk-control"), history)) as server,
+            client(server.url, signer=page) as upstream,
+        ):
+            accepted = await upstream.submit(ME, an_order(Wish("a", kind=Kind.VIDEO)))
+            assert accepted.history_id == record["history_record_id"]
+            assert not page.sent
+
+    run(main())
+
+
+@pytest.mark.parametrize("history", ["<html>504</html>", ABSENT])
+def test_the_refusal_stands_if_the_site_cannot_be_asked_or_the_lease_is_gone(history: str) -> None:
+    async def main() -> None:
+        page = Page(text("video-accepted"))
+        order = replace(an_order(Wish("a", kind=Kind.VIDEO)), still_ours=lambda: False)
+        async with (
+            serving(site(text("risk-control"), history)) as server,
+            client(server.url, signer=page) as upstream,
+        ):
+            failure = await failure_of(upstream.submit(ME, order))
+            assert (failure.code, failure.acceptance) == ("4013", Acceptance.NO)
+            assert not page.sent
+
+    run(main())
+
+
+def test_a_browser_that_is_not_there_sends_nothing_plainly() -> None:
+    async def main() -> None:
+        async with serving(answering(OK)) as server, client(server.url, usual=Route.BROWSER) as upstream:
+            failure = await failure_of(upstream.submit(ME, an_order(Wish("a"))))
+            assert (failure.code, failure.acceptance) == ("signer_unavailable", Acceptance.NO)
+            assert not server.requests
 
     run(main())
 

@@ -19,6 +19,7 @@ from jimeng_gateway.domain.intake import Wish, plan
 from jimeng_gateway.domain.ports import Order
 from jimeng_gateway.domain.record import JobState, Record
 from jimeng_gateway.domain.request import Kind
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Identity
 from jimeng_gateway.simulator.server import Simulator, SimulatorOptions
 from jimeng_gateway.upstream.client import HttpUpstream
@@ -42,7 +43,11 @@ def with_site(
 ) -> None:
     async def inside(site: Simulator) -> None:
         upstream = HttpUpstream(
-            protocol.builtin(), clock=SystemClock(), ids=counting_ids(), upstream_url=site.base_url
+            protocol.builtin(),
+            usual=Route.DIRECT,
+            clock=SystemClock(),
+            ids=counting_ids(),
+            upstream_url=site.base_url,
         )
         try:
             await main(site, upstream)

@@ -15,6 +15,7 @@ from support.wire import counting_ids
 
 from jimeng_gateway.clock import SystemClock
 from jimeng_gateway.domain.reference import Media, Reference
+from jimeng_gateway.domain.route import Route
 from jimeng_gateway.upstream.client import HttpUpstream
 from jimeng_gateway.upstream.wire import identity, protocol
 
@@ -29,7 +30,9 @@ async def main(url: str, small: Path, large: Path) -> None:
     """Uploads both."""
     clock = SystemClock()
     me = identity.identity(identity.parse_credential("a" * 32), identity.draw_web_id(1), "s", clock.now())
-    upstream = HttpUpstream(protocol.builtin(), clock=clock, ids=counting_ids(), upstream_url=url)
+    upstream = HttpUpstream(
+        protocol.builtin(), usual=Route.DIRECT, clock=clock, ids=counting_ids(), upstream_url=url
+    )
 
     async def upload(path: Path) -> None:
         digest = hashlib.sha256(path.name.encode()).hexdigest()

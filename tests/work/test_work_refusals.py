@@ -32,7 +32,7 @@ class Expected:
 TABLE = {
     ErrorKind.AUTH: Expected(True, SessionState.EXPIRED),
     ErrorKind.ACCOUNT_BLOCKED: Expected(True, SessionState.BLOCKED),
-    ErrorKind.QUOTA: Expected(True, SessionState.COOLING, 60),
+    ErrorKind.QUOTA: Expected(True, SessionState.READY),
     ErrorKind.RISK: Expected(True, SessionState.COOLING, 15),
     ErrorKind.RATE_LIMITED: Expected(True, SessionState.COOLING, 1, asked_again=True),
     ErrorKind.CONTENT_REJECTED: Expected(False, SessionState.READY),

@@ -33,7 +33,7 @@ class SignerOptions:
     script_hosts: tuple[str, ...] = SCRIPT_HOSTS
     #: What the site's script must have put into the query before a submit may leave (jimeng-web.md 5.6).
     marks: tuple[str, ...] = ("a_bogus",)
-    #: Most contexts open at once; each takes some 60 MB.
+    #: Most contexts open at once; each takes 30 MB and what the site's scripts need.
     max_contexts: int = 20
     #: Time after which an unused context is closed.
     idle_close: float = 600.0

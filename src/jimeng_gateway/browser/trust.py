@@ -108,9 +108,10 @@ def tell(profile: Path, environ: Mapping[str, str], account: Account | None, tol
     except (OSError, subprocess.SubprocessError) as error:
         return f"Chromium could not be told this machine's certificate authorities: {_said(error)}"
     failed = ""
+    # C: may vouch for servers. P: a server's own certificate that OpenSSL would take from such a file, too.
     for number, each in enumerate(told):
         try:
-            run(*certutil, "-A", "-t", "C,,", "-n", f"jimeng-{number}", given=each)
+            run(*certutil, "-A", "-t", "CP,,", "-n", f"jimeng-{number}", given=each)
         except subprocess.CalledProcessError as error:
             failed = f"Chromium could not be told a certificate authority of this machine: {_said(error)}"
         except (OSError, subprocess.SubprocessError) as error:

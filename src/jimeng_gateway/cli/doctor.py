@@ -301,14 +301,18 @@ def _clock(settings: Settings) -> Iterator[Check]:
 
 
 def _browser(settings: Settings) -> Iterator[Check]:
-    from jimeng_gateway.browser.chromium import Unusable, check
+    from jimeng_gateway.browser.chromium import Unusable, check, lack
     from jimeng_gateway.browser.options import SignerOptions
 
     options = SignerOptions(
-        folder=settings.data_dir / "browser", chromium=settings.chromium, sandbox=settings.chromium_sandbox
+        folder=settings.data_dir / "browser",
+        chromium=settings.chromium,
+        sandbox=settings.chromium_sandbox,
+        user=settings.chromium_user,
     )
     try:
-        yield Check("chromium", "ok", check(options))
+        path, lacking = check(options), lack()
+        yield Check("chromium", "warn" if lacking else "ok", path, lacking)
     except Unusable as error:
         # Images do without; only what goes through the browser waits for it.
         yield Check("chromium", "warn", str(error), "videos cannot be submitted until this is mended")

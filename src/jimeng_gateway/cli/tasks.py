@@ -78,9 +78,7 @@ def submit(
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes a similar picture.")] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--reference", "-r", exists=True, dir_okay=False, help="Picture, clip or sound."
-        ),
+        typer.Option("--reference", "-r", exists=True, dir_okay=False, help="Picture, clip or sound."),
     ] = None,
     first_frame: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Picture that a video begins with.")

@@ -177,6 +177,9 @@ class GiveUp:
 
 #: Kinds that say nothing against the session or the task: waiting cures them, the deadline bounds them.
 _PATIENT = frozenset({ErrorKind.NETWORK, ErrorKind.RATE_LIMITED})
+#: Kinds that only say that this session cannot serve; each session says so once, which bounds them. Risk is
+#: not among them: a task that one account after another refuses as risk must not be shown to all of them.
+_UNUSABLE = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.ACCOUNT_BLOCKED})
 #: Kinds that a session may say to one task without being asked for it again.
 _REPEATABLE = _PATIENT | {ErrorKind.TIMEOUT, ErrorKind.UPSTREAM_ERROR}
 
@@ -195,10 +198,10 @@ def after_refusal(
     if failure.kind in _PATIENT:
         same = sum(1 for refusal in refusals if refusal.kind is failure.kind)
         return TryAgain(_jittered(min(30.0, 1.0 * 2 ** min(same - 1, 5)), chance))
-    counted = sum(1 for refusal in refusals if refusal.kind not in _PATIENT)
+    counted = sum(1 for refusal in refusals if refusal.kind not in _PATIENT | _UNUSABLE)
     if counted >= max_attempts:
         return GiveUp()
-    return TryAgain(_jittered(min(60.0, 0.5 * 2 ** (counted - 1)), chance))
+    return TryAgain(_jittered(min(60.0, 0.5 * 2 ** max(0, counted - 1)), chance))
 
 
 def reconciled_absent(task: Task, now: int, limits: Limits) -> bool:

@@ -6,7 +6,7 @@ raise UpstreamFailure and nothing else; time is in integer milliseconds unless a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,8 @@ class Order:
     seed: int
     #: What the session's uploads made of the request's references, in the same order.
     uploads: tuple[Uploaded, ...] = ()
+    #: Asked before anything is sent a second time: whether this process may still send at all.
+    still_ours: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,9 @@ _FIRST_REST: dict[ErrorKind, int] = {
     ErrorKind.RATE_LIMITED: 1 * MINUTE,
 }
 _LONGEST_REST = 360 * MINUTE
+#: Quota refusals that speak of the account (jimeng-web.md 2.7). The others, 1006 above all, may only mean
+#: that it lacks one model, and one caller's wish must not take a session from all the others.
+_WHOLE_ACCOUNT = frozenset({"121101", "4001", "5000"})
 
 
 def health_after(failure: Failure, rests: int) -> Health | None:
@@ -114,7 +117,7 @@ def health_after(failure: Failure, rests: int) -> Health | None:
     if failure.kind is ErrorKind.ACCOUNT_BLOCKED:
         return Health(SessionState.BLOCKED, reason=failure.message, kind=failure.kind)
     first = _FIRST_REST.get(failure.kind)
-    if first is None:
+    if first is None or (failure.kind is ErrorKind.QUOTA and failure.code not in _WHOLE_ACCOUNT):
         return None
     rest = min(_LONGEST_REST, first * 2 ** min(rests, 10))
     return Health(SessionState.COOLING, rest_ms=rest, reason=failure.message, kind=failure.kind)

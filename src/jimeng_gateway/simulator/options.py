@@ -33,8 +33,8 @@ class SimulatorOptions:
     require_signature: Literal["off", "video"] = "off"
     #: What a generate call without them is answered.
     risk_ret: Literal[4013, 1019] = 4013
-    #: What the script of the work page does: sign, nothing, take fetch over unsigned, sign and send twice, show
-    #: an alert first, leave the page after a request.
+    #: What the script of the work page does: sign, nothing, take fetch over unsigned, sign and send twice,
+    #: show an alert first, leave the page after a request.
     page: Literal["good", "broken", "unsigned", "twice", "alert", "leave"] = "good"
     #: Seconds after which that script takes fetch over.
     page_delay_s: float = 0.0

@@ -89,7 +89,7 @@ WHERE id = :id;
 
 -- name: session_credential
 UPDATE session SET credential = :credential, fingerprint = :fingerprint, web_id = :web_id,
-    expires_at = :expires_at, updated_at = :now WHERE id = :id;
+    expires_at = :expires_at, poll_after = 0, poll_errors = 0, updated_at = :now WHERE id = :id;
 
 -- name: session_health
 UPDATE session SET state = :state, reason = :reason, reason_kind = :reason_kind,

@@ -111,6 +111,8 @@ class HttpUpstream:
             if failure.acceptance is not Acceptance.NO:
                 raise
             found = await self._found(identity, order.submit_id, refused)
+            if found is None and not order.still_ours():
+                raise
         return found or await self._submit_signed(identity, order, body)
 
     async def _submit_plainly(self, identity: Identity, order: Order, body: dict[str, object]) -> Accepted:

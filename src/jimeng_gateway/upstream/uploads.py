@@ -12,8 +12,9 @@ import os
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from jimeng_gateway.domain import retry
@@ -67,15 +68,15 @@ class Measured:
     parts: tuple[Piece, ...]
 
 
-def measure(file: BinaryIO) -> Measured:
-    """Reads an open file once. Blocks: call it in a thread."""
+def measure(file: FileIO) -> Measured:
+    """Reads a file that has just been opened. Blocks: call it in a thread."""
     whole = size = 0
     parts: list[Piece] = []
     buffer = memoryview(bytearray(PIECE))
     while True:
         start, crc = size, 0
         while size - start < PART:
-            read = os.preadv(file.fileno(), [buffer[: PART - (size - start)]], size)
+            read = file.readinto(buffer[: PART - (size - start)])
             if not read:
                 break
             crc = zlib.crc32(buffer[:read], crc)
@@ -162,7 +163,7 @@ class Uploader:
                     return _completed(made, reference)
         raise AssertionError("every round returns or raises")
 
-    async def _upload(self, identity: Identity, kind: Media, file: BinaryIO, measured: Measured) -> Uploaded:
+    async def _upload(self, identity: Identity, kind: Media, file: FileIO, measured: Measured) -> Uploaded:
         ticket = await self._apply(identity, kind, measured.whole.length)
         if kind is Media.IMAGE or measured.whole.length <= LARGE:
             await self._send_whole(ticket, file, measured.whole)
@@ -237,10 +238,10 @@ class Uploader:
             return await self._transport.fetch(request.url, request.headers)
         return await self._transport.post(request.url, request.headers, request.body, once=False)
 
-    async def _send_whole(self, ticket: Ticket, file: BinaryIO, piece: Piece) -> None:
+    async def _send_whole(self, ticket: Ticket, file: FileIO, piece: Piece) -> None:
         await self._send(ticket, file, piece, "")
 
-    async def _send_parts(self, ticket: Ticket, file: BinaryIO, measured: Measured) -> None:
+    async def _send_parts(self, ticket: Ticket, file: FileIO, measured: Measured) -> None:
         upload_id: str | None = ticket.upload_id
         if not upload_id:
             upload_id = await self._insist(
@@ -269,7 +270,7 @@ class Uploader:
         answer = await self._transport.post(url, headers, body, once=False)
         upload_replies.received(answer.body, answer.status)
 
-    async def _send(self, ticket: Ticket, file: BinaryIO, piece: Piece, query: str) -> None:
+    async def _send(self, ticket: Ticket, file: FileIO, piece: Piece, query: str) -> None:
         headers = upload.bytes_headers(self._protocol, ticket, piece.length, piece.crc32)
 
         async def step(tried: int) -> None:
@@ -291,7 +292,7 @@ def _host(ticket: Ticket, tried: int) -> str:
     return ticket.hosts[tried % len(ticket.hosts)]
 
 
-async def _pieces(file: BinaryIO, piece: Piece) -> AsyncIterator[bytes]:
+async def _pieces(file: FileIO, piece: Piece) -> AsyncIterator[bytes]:
     """The bytes, read in a thread just before they are sent.
 
     Reads at given places, so that a thread that outlives its upload cannot move somebody else's.
@@ -305,7 +306,7 @@ async def _pieces(file: BinaryIO, piece: Piece) -> AsyncIterator[bytes]:
         yield data
 
 
-async def _opened(reference: Reference, path: Path) -> BinaryIO:
+async def _opened(reference: Reference, path: Path) -> FileIO:
     try:
         return await asyncio.to_thread(path.open, "rb", buffering=0)
     except FileNotFoundError:
@@ -314,7 +315,7 @@ async def _opened(reference: Reference, path: Path) -> BinaryIO:
         raise _unreadable(error) from error
 
 
-async def _measured(reference: Reference, file: BinaryIO) -> Measured:
+async def _measured(reference: Reference, file: FileIO) -> Measured:
     try:
         measured = await asyncio.to_thread(measure, file)
     except OSError as error:

@@ -17,8 +17,8 @@ from jimeng_gateway.domain.ports import Clock, Emitter, Identities, Upstream
 from jimeng_gateway.store.database import Database, StoreBusy, Tx
 from jimeng_gateway.store.files import ResultFiles
 from jimeng_gateway.work.lease import Lease
-from jimeng_gateway.work.pace import Pace
 from jimeng_gateway.work.materials import Materials
+from jimeng_gateway.work.pace import Pace
 
 T = TypeVar("T")
 

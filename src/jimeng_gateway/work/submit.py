@@ -52,6 +52,7 @@ async def submit(bench: Bench, task: Task) -> None:
     order = Order(
         request=task.request,
         submit_id=bench.new_submit_id(),
+        still_ours=bench.lease.valid,
         seed=bench.chance.randrange(SEEDS) if task.request.seed is None else task.request.seed,
         uploads=uploaded,
     )
