@@ -156,5 +156,6 @@ def machine() -> str:
         flush = fdatasync_ms(probe)
     return (
         f"{len(os.sched_getaffinity(0))} cores of {model}, {memory:.0f} GB, {platform.system()} "
-        f"{platform.release()}, Python {platform.python_version()}, fdatasync {flush:.2f} ms"
+        f"{platform.release()}, Python {platform.python_version()}, fdatasync {flush:.2f} ms, "
+        f"load average {os.getloadavg()[2]:.1f} (what is above about 1.5 was other work)"
     )

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import postgres
-from support.database import Engine, empty, migrate, postgres_engine, sqlite_engine
+
+# Helpers that assert are rewritten like tests, so that a failure says what it saw; before they are imported.
+pytest.register_assert_rewrite("support", "ledger")
+
+from support import postgres  # noqa: E402
+from support.database import Engine, empty, migrate, postgres_engine, sqlite_engine  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,7 @@ def limits_from(settings: Settings) -> Limits:
         video_deadline=int(settings.video_deadline * 1000),
         late_window=int(settings.late_window * 1000),
         reconcile=int(settings.reconcile * 1000),
+        in_flight=int(settings.submit_timeout * 1000),
         max_attempts=settings.max_attempts,
     )
 

@@ -47,4 +47,4 @@ class Credentials:
             raise NotFound(f"there is no session {session_id}")
         credential = parse_credential(self.vault.open(stored.credential, row=session_id))
         opened = identity(credential, stored.web_id, session_id, self.clock.now(), stored.region)
-        return replace(opened, route=stored.route)
+        return replace(opened, route=stored.route, login=stored.fingerprint)

@@ -56,7 +56,11 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 async def system_resolve(host: str, port: int) -> list[str]:
     """As the machine resolves names."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        # An empty or overlong label fails before anybody is asked.
+        raise OSError("it is no name that can be looked up") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
@@ -187,10 +191,11 @@ def _checked(text: str) -> URL:
     """The URL, if it is one that may be asked for at all."""
     try:
         url = URL(text)
-        port = url.port
+        # Both are worked out only when they are read, and may turn out to be impossible.
+        host, port = url.host, url.port
     except ValueError:
         raise AddressRefused("a reference is not a URL", param="references") from None
-    if len(text) > LONGEST_URL or url.scheme not in ("http", "https") or not url.host or not port:
+    if len(text) > LONGEST_URL or url.scheme not in ("http", "https") or not host or not port:
         raise AddressRefused("only http and https URLs can be fetched", param="references")
     if url.user is not None or url.password is not None:
         raise AddressRefused(

@@ -31,6 +31,10 @@ _HOST_ENTRY = re.compile(
 )
 
 
+#: A percent sign that encodes nothing.
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
 class RefusedError(ValueError):
     """What is wrong with a value, in words that do not repeat it (it may be a secret)."""
 
@@ -151,6 +155,9 @@ def _read_database_url(text: str) -> str:
         raise RefusedError("is not a database address") from None
     if not known:
         raise RefusedError("is not a database address of a known kind")
+    # The driver would take the rest of the password for a host or an option, and show it in its message.
+    if url.netloc.count("@") > 1 or "@" in url.path + url.query or url.fragment or _LONE_PERCENT.search(text):
+        raise RefusedError("has characters that must be percent-encoded, perhaps in its password")
     return text
 
 

@@ -67,9 +67,11 @@ class Intake:
 
     async def fetch(self, url: str, name: str = "") -> Reference:
         """A reference from a URL; see Egress for what it raises."""
-        name = name or tidy_name(urlsplit(url).path)
         async with self._egress.open(url) as chunks:
-            return await self._take(chunks, name or urlsplit(url).hostname or "reference")
+            address = urlsplit(url)
+            return await self._take(
+                chunks, name or tidy_name(address.path) or address.hostname or "reference"
+            )
 
     async def decode(self, data: str, name: str = "") -> Reference:
         """A reference from base64 or a `data:` URI."""

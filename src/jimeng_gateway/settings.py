@@ -240,6 +240,12 @@ class Settings:
     gateway_key: str = _setting(
         TOKEN, "", "Key or admin token that the commands send. Empty: the admin token.", secret=True
     )
+    lang: Literal["auto", "en", "zh"] = _setting(
+        one_of("auto", "en", "zh"),
+        "auto",
+        "Language in which the commands speak, English or Chinese; `auto` goes by "
+        "`LC_ALL`, `LC_MESSAGES` and `LANG`.",
+    )
     json_output: bool = _setting(BOOLEAN, False, "Commands answer in JSON as if `--json` were given.")
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -225,5 +226,20 @@ def test_closing_refuses_what_waits(sim: Simulator, folder: Path) -> None:
         assert (await second).acceptance is Acceptance.NO
         third = await failure_of(signer.send(who("one"), submit(sim, who("one"), "v-3")))
         assert third.acceptance is Acceptance.NO
+
+    run(main())
+
+
+def test_a_submit_that_is_no_longer_ours_does_not_leave(sim: Simulator, folder: Path) -> None:
+    """It waited for its turn or for the page; meanwhile another process has taken the task over."""
+
+    async def main() -> None:
+        async with signing(sim, folder) as signer:
+            taken_over = replace(submit(sim, who("one")), still_ours=lambda: False)
+            failure = await failure_of(signer.send(who("one"), taken_over))
+            assert (failure.code, failure.acceptance) == ("signer_unavailable", Acceptance.NO)
+            assert sim.requests("generate") == []
+            reply = await signer.send(who("one"), submit(sim, who("one"), "v-2"))
+            assert json.loads(reply)["ret"] == "0"
 
     run(main())

@@ -18,7 +18,7 @@ Invoke = Callable[..., Result]
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of whoever runs the tests has no say."""
     for name in os.environ:
-        if name.upper().startswith("JIMENG_"):
+        if name.upper().startswith("JIMENG_") or name in ("LC_ALL", "LC_MESSAGES", "LANG"):
             monkeypatch.delenv(name)
 
 

@@ -6,14 +6,18 @@ import io
 import json
 import os
 import re
+import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.process import until
 
 from jimeng_gateway.cli.demo import WrongFileError, check_files, curl, kind_of
 
@@ -86,6 +90,14 @@ def start(
     return process, said.getvalue()
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A place that Chromium can reach too, which runs as nobody if the tests run as root."""
+    with tempfile.TemporaryDirectory(prefix="jimeng-test-") as path:
+        Path(path).chmod(0o711)
+        yield Path(path)
+
+
 def children(pid: int) -> list[int]:
     """The processes that this one started."""
     found = []
@@ -100,42 +112,63 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.e2e
-def test_once_ends_with_both_files(tmp_path: Path) -> None:
-    process, said = start(tmp_path, "--once", "--output", "results")
+def test_once_ends_with_both_files(folder: Path) -> None:
+    process, said = start(folder, "--once", "--output", "results")
     with process:
         assert process.wait(10) == 0, said
-    files = sorted((tmp_path / "results").iterdir(), key=lambda file: file.suffix)
-    assert [kind_of(file) for file in files] == ["MP4", "PNG"]
+    made = sorted((folder / "results").glob("task_*"), key=lambda file: file.suffix)
+    assert [kind_of(file) for file in made] == ["MP4", "MP4", "PNG"]
+    assert (folder / "results" / "sound.wav").read_bytes()[:4] == b"RIFF"
+    assert "-F files=@results/sound.wav" in said
+    assert "signed by the site's own script, in a real Chromium" in said
     assert re.search(r"image +polling +\d+%", said)
     assert re.search(r"video +polling +\d+% +(queue \d+ of \d+, )?about \d+ s", said)
-    assert len(re.findall(r"^  \$ curl ", said, re.MULTILINE)) == 8
+    assert len(re.findall(r"^  \$ curl ", said, re.MULTILINE)) == 10
     assert "each of them once: True" in said
-    assert [each.name for each in tmp_path.iterdir()] == ["results"]
+    assert [each.name for each in folder.iterdir()] == ["results"]
 
 
 @needs_proc
 @pytest.mark.e2e
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_demo_and_its_gateway(tmp_path: Path, number: int, code: int) -> None:
-    process, _ = start(tmp_path, wanted=lambda line: line.startswith("Submitted the video"))
+def test_a_signal_ends_the_demo_and_its_gateway(folder: Path, number: int, code: int) -> None:
+    process, _ = start(folder, wanted=lambda line: line.startswith("Submitted the video"))
     started = children(process.pid)
     assert len(started) == 1
     process.send_signal(number)
     with process:
         assert process.wait(20) == code
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+
+
+@needs_proc
+@pytest.mark.e2e
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux arranges for it")
+def test_a_killed_demo_leaves_no_gateway(folder: Path) -> None:
+    process, _ = start(folder, wanted=lambda line: line.startswith("Submitted the video"))
+    (gateway,) = children(process.pid)
+    end = os.pidfd_open(gateway)
+    try:
+        process.kill()
+        with process:
+            assert process.wait(20) == -signal.SIGKILL
+        # The descriptor of a process is readable once it has ended.
+        assert select.select([end], [], [], 20)[0] == [end]
+    finally:
+        os.close(end)
 
 
 @needs_proc
 @pytest.mark.e2e
 @pytest.mark.parametrize("moment", ["gateway ", "image "])
-def test_a_gateway_that_dies_ends_the_demo_with_the_reason(tmp_path: Path, moment: str) -> None:
-    process, _ = start(tmp_path, wanted=lambda line: line.startswith(moment))
+def test_a_gateway_that_dies_ends_the_demo_with_the_reason(folder: Path, moment: str) -> None:
+    process, _ = start(folder, wanted=lambda line: line.startswith(moment))
     os.kill(children(process.pid)[0], signal.SIGKILL)
     with process:
         assert process.stdout is not None
         said = process.stdout.read()
         assert process.wait(20) == 1
     assert "the gateway ended with code -9" in said
-    assert list(tmp_path.iterdir()) == []
+    # The browser of a gateway that was killed cleans up after itself.
+    until(lambda: list(folder.iterdir()) == [], seconds=20, what="an empty folder")

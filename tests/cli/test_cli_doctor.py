@@ -130,10 +130,16 @@ def test_a_taken_port_is_told_from_a_running_gateway(tmp_path: Path, stub: Stub)
     assert found(tmp_path, "http://127.0.0.1:1", port=port)["port"].status == "fail"
     stub.on("GET", "/ping", Answer(200, b"pong", "text/plain"))
     stub.on(
-        "GET", "/health/ready", error(401, "missing_api_key", "send your key"), reply({"status": "ready"})
+        "GET",
+        "/health/ready",
+        error(401, "missing_api_key", "send your key"),
+        reply({"status": "not_ready", "checks": {"worker": {"ok": True}, "sessions": {"ok": False}}}, 503),
+        reply({"status": "ready"}),
     )
     first = found(tmp_path, "http://127.0.0.1:1", port=port)
     assert (first["port"].status, first["gateway"].status) == ("ok", "warn")
+    second = found(tmp_path, "http://127.0.0.1:1", port=port)["gateway"]
+    assert (second.status, second.found) == ("warn", "not ready: sessions")
     assert found(tmp_path, "http://127.0.0.1:1", port=port)["gateway"].status == "ok"
 
 

@@ -203,6 +203,7 @@ def refusals(url: str) -> Iterable[tuple[dict[str, Any], int, str]]:
     yield {"json": {"prompt": "x", "image": encoded(bytes(1 << 20) + b"xx")}}, 413, "reference_too_large"
     yield {"json": {"prompt": "x", "image": f"{url}/none"}}, 400, "reference_unreachable"
     yield {"json": {"prompt": "x", "image": "http://[::1]:1/"}}, 400, "address_refused"
+    yield {"json": {"prompt": "x", "image": "http://[::1"}}, 400, "address_refused"
     yield (
         {"json": {"prompt": "x", "image": {"url": f"{url}/cat.png", "kind": "video"}}},
         400,
@@ -377,6 +378,29 @@ def test_a_large_reference_in_json(tmp_path: Path) -> None:
         answer = await client.post(TASKS, {"prompt": "x", "images": [encoded(picture)] * 2})
         assert len(seen(answer)) == 2
         assert spooled(tmp_path) == [picture]
+
+    run(main())
+
+
+def test_large_bodies_wait_for_room_and_are_refused_in_the_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        limits = Limits(json_bytes=50, large_bodies_bytes=1000, reference_json_bytes=1000, room_seconds=0.02)
+        client = make(FakeGateway(tmp_path), limits=limits)
+        large = {"prompt": "x", "images": [encoded(CAT)]}
+        body = json.dumps(large).encode()
+        # Takes all the room: the end of its 1,000 bytes does not come.
+        slow = client.start("POST", TASKS, headers={"content-length": "1000"}, parts=[body])
+        refused = await client.post(TASKS, large)
+        assert (refused.status, refused.error["code"]) == (503, "too_many_large_bodies")
+        assert (refused.error["retryable"], refused.header("retry-after")) == (True, "5")
+        chunked = client.start("POST", TASKS, parts=[body])
+        assert (await asyncio.wait_for(chunked.sent.get(), 5))["status"] == 503
+        in_form = await client.call("POST", TASKS, **form(PROMPT, ("image", None, encoded(CAT))))
+        assert in_form.status == 503
+        assert (await client.post(TASKS, {"prompt": "x"})).status == 201
+        slow.hang_up()
+        chunked.hang_up()
+        assert seen(await client.post(TASKS, large)) == [("image", "reference", "reference")]
 
     run(main())
 

@@ -42,6 +42,7 @@ def refused(tx: Tx, task: Task, *session_ids: str, failure: Failure = RISK) -> N
             submit_id=submit_id,
             task_id=task.id,
             session_id=session_id,
+            login="",
             attempt=attempt,
             seed=1,
             now=NOW,

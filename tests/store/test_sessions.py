@@ -45,7 +45,7 @@ def test_a_new_session_is_ready_with_all_its_slots(engine: Engine) -> None:
             )
             assert [found.id for found in await db.read(sessions.find_all)] == ["session_0", "session_1"]
             assert await db.read(lambda tx: sessions.sealed(tx, "session_0")) == sessions.Sealed(
-                "sealed-session_0", "7" * 19, "cn", Route.AUTO
+                "sealed-session_0", "print-session_0", "7" * 19, "cn", Route.AUTO
             )
             assert await db.read(lambda tx: sessions.get(tx, "nobody")) is None
             assert await db.read(lambda tx: sessions.sealed(tx, "nobody")) is None

@@ -29,6 +29,7 @@ LOOK_S = 0.02
 SHORT: Mapping[str, str] = {
     "JIMENG_LEASE": "5",
     "JIMENG_RECONCILE": "3",
+    "JIMENG_SUBMIT_TIMEOUT": "10",
     "JIMENG_POLL_IMAGE_FIRST": "0.5",
     "JIMENG_POLL_IMAGE_EVERY": "0.3",
     "JIMENG_POLL_VIDEO_FIRST": "0.8",

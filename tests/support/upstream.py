@@ -78,6 +78,8 @@ class Job:
     accepted_at: int
     ends_at: int
     visible_at: int
+    #: The login of the session that made it.
+    login: str = ""
     #: Fails at its end with this.
     failure: Failure | None = None
     #: Pictures that it delivers; None for all that were asked for.
@@ -130,6 +132,10 @@ class ScriptedUpstream:
     best_url: bool = False
     #: Submit ids that polls by submit_id do not find.
     unlisted: set[str] = field(default_factory=set)
+    #: Submit ids whose jobs no poll finds, by whatever id.
+    delisted: set[str] = field(default_factory=set)
+    #: Jobs are shown to the login that made them only, not to the session's next one.
+    by_login: bool = False
     account_faults: dict[str, UpstreamFailure] = field(default_factory=dict)
     live_models: dict[Kind, tuple[Model, ...]] = field(default_factory=dict)
     #: Called with every submit before anything else: a test may look at the database there.
@@ -188,6 +194,7 @@ class ScriptedUpstream:
             accepted_at=now,
             ends_at=now + self.takes,
             visible_at=now + self.absent,
+            login=identity.login,
             failure=self.ends_with,
             delivers=self.delivers,
         )
@@ -233,11 +240,15 @@ class ScriptedUpstream:
         found = {
             asked: self._record(job, now)
             for asked, job in wanted.items()
-            if job is not None and job.session_id == identity.session_id and now >= job.visible_at
+            if job is not None and self._shown(job, identity) and now >= job.visible_at
         }
         if self.poll_gates:
             await self.poll_gates.popleft().wait()
         return found
+
+    def _shown(self, job: Job, identity: Identity) -> bool:
+        mine = job.session_id == identity.session_id and job.order.submit_id not in self.delisted
+        return mine and (job.login == identity.login or not self.by_login)
 
     def _record(self, job: Job, now: int) -> Record:
         """The job as a poll sees it; what it shows of links counts."""

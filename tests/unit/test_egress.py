@@ -287,6 +287,8 @@ def test_every_redirect_is_judged_again() -> None:
         "http://100.64.0.1/",
         "http://127。0。0。1/",
         "http://8.8.8.8/" + "a" * LONGEST_URL,
+        "http://[::1",
+        "http://xn--/",
     ],
 )
 def test_urls_that_are_never_followed(url: str) -> None:
@@ -361,6 +363,12 @@ def test_a_server_that_is_not_there_or_has_nothing() -> None:
         assert caught.value.retryable
 
     run(main())
+
+
+@pytest.mark.parametrize("host", ["a..b", "...", "a" * 64 + ".example"])
+def test_names_that_cannot_even_be_looked_up(host: str) -> None:
+    with pytest.raises(Unreachable):
+        run(read(Egress(), f"http://{host}/"))
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

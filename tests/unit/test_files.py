@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -76,8 +77,8 @@ REFUSED = {
     "too few bytes to be a picture": ((PNG[: SMALLEST - 1],), {}, "not_media"),
     "an end too soon": ((PNG[:-1],), {"length": len(PNG)}, "cut_short"),
     "more than announced": ((PNG, b"!"), {"length": len(PNG)}, "cut_short"),
-    "more than allowed": ((PNG, PNG), {"largest": len(PNG)}, "too_large"),
-    "more than allowed, announced": ((PNG,), {"length": 10_001}, "too_large"),
+    "more than allowed": ((PNG, PNG), {"largest": len(PNG)}, "result_too_large"),
+    "more than allowed, announced": ((PNG,), {"length": 10_001}, "result_too_large"),
 }
 
 
@@ -103,3 +104,29 @@ def test_a_disk_that_does_not_take_it_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "89").write_bytes(b"a file where the folder should be")
     with pytest.raises(OSError, match="89"):
         save(tmp_path, PNG)
+
+
+def test_two_that_fetch_the_same_result_never_mix_their_bytes(tmp_path: Path) -> None:
+    """One lost its lease and does not know; what the other has stored stays what it hashed."""
+    mine, others = PNG + b"m" * 400, PNG + b"o" * 300
+
+    async def main() -> None:
+        files = ResultFiles(tmp_path, largest=10_000)
+        begun, stored = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield others[:200]
+            begun.set()
+            await stored.wait()
+            yield others[200:]
+
+        slow = asyncio.create_task(files.save("task_0123456789", 0, "image", slowly(), None))
+        await begun.wait()
+        found = await files.save("task_0123456789", 0, "image", chunks(mine), None)
+        stored.set()
+        with pytest.raises(FileNotFoundError):
+            await slow
+        assert (tmp_path / found.file).read_bytes() == mine
+        assert left(tmp_path) == ["task_0123456789-0.png"]
+
+    run(main())

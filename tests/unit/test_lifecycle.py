@@ -135,12 +135,12 @@ def test_a_refusal_that_ends_it_fails_the_task_with_the_sites_words() -> None:
     assert names(change) == ["submit.refused", "task.failed"]
 
 
-def test_doubt_needs_an_intent_and_does_not_start_again() -> None:
+def test_doubt_needs_an_intent_and_counts_from_the_end_of_the_request() -> None:
     assert lifecycle.doubt(submitting(), LOST, now=NOW) is None
     task = done(lifecycle.doubt(sent(), LOST, now=NOW))
     assert (task.owner, task.uncertain_at, task.work, task.due_at) == (None, NOW, Work.POLL, NOW + 1000)
     again = done(lifecycle.doubt(replace(task, owner=OWNER), LOST, now=NOW + 20_000))
-    assert again.uncertain_at == NOW
+    assert again.uncertain_at == NOW + 20_000, "who sent it knows better than who took it over"
 
 
 # ── taking over ──────────────────────────────────────────────────────────────────────────────────────
@@ -160,6 +160,14 @@ def test_after_the_intent_the_site_must_be_asked() -> None:
     task = done(change)
     assert (task.stage, task.submit_id, task.uncertain_at) == (Stage.SUBMITTING, "s-1", NOW)
     assert (task.work, names(change)) == (Work.POLL, ["submit.uncertain"])
+
+
+def test_a_request_that_may_still_be_under_way_is_not_absent() -> None:
+    task = done(lifecycle.abandon(sent(), now=NOW, why="gone", in_flight=60_000))
+    assert task.due_at == NOW + 1000, "it is looked for at once all the same"
+    task, end = replace(task, misses=9), NOW + 60_000 + LIMITS.reconcile
+    assert done(observe(task, None, now=end - 1)).stage is Stage.SUBMITTING
+    assert done(observe(task, None, now=end)).stage is Stage.QUEUED
 
 
 def test_a_broken_off_download_is_taken_up_at_once() -> None:

@@ -120,6 +120,11 @@ def test_an_unknown_name_is_refused_in_any_case(name: str) -> None:
         ("DATABASE_URL", "sqlite://data.db"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("DATABASE_URL", "postgresql://[::1"),
+        ("DATABASE_URL", "postgresql://me:100%pure@host/db"),
+        ("DATABASE_URL", "postgresql://me:p@ss@host/db"),
+        ("DATABASE_URL", "postgresql://me:12/34@host/db"),
+        ("DATABASE_URL", "postgresql://me:12?34@host/db"),
+        ("DATABASE_URL", "postgresql://me:12#34@host/db"),
         ("POLL_VIDEO_EVERY", "60s"),
     ],
 )

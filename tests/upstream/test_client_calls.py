@@ -406,3 +406,35 @@ def test_a_slow_answer_is_a_timeout() -> None:
             assert (await failure_of(upstream.cancel(ME, "1"))).kind is ErrorKind.TIMEOUT
 
     run(main())
+
+
+def test_a_refusal_is_still_one_if_there_is_no_browser_for_the_second_try() -> None:
+    """Else a risk refusal would look like an outage, and the same account would be asked again and again."""
+
+    class Away(Page):
+        async def send(self, identity: Identity, request: SignedRequest) -> bytes:
+            raise UpstreamFailure(Failure(ErrorKind.UPSTREAM_ERROR, "signer_unavailable", "no browser"))
+
+    async def main() -> None:
+        async with (
+            serving(site(text("risk-control"), ABSENT)) as server,
+            client(server.url, signer=Away("")) as upstream,
+        ):
+            failure = await failure_of(upstream.submit(ME, an_order(Wish("a", kind=Kind.VIDEO))))
+            assert (failure.kind, failure.code) == (ErrorKind.RISK, "4013")
+            assert failure.acceptance is Acceptance.NO
+            assert failure.message.endswith("; no browser")
+
+    run(main())
+
+
+def test_a_signer_can_ask_whether_the_submit_is_still_wanted() -> None:
+    async def main() -> None:
+        page, ours = Page(text("video-accepted")), [True]
+        order = replace(an_order(Wish("a", kind=Kind.VIDEO)), still_ours=lambda: ours[0])
+        async with client("http://127.0.0.1:1", usual=Route.AUTO, signer=page) as upstream:
+            await upstream.submit(ME, order)
+            ours[0] = False
+            assert not page.sent[0].still_ours()
+
+    run(main())

@@ -122,3 +122,18 @@ def test_a_watched_task_takes_no_slot_from_the_living(tmp_path: Path) -> None:
             assert (await world.task(task_id)).late is False
 
     run(main())
+
+
+def test_after_a_long_stop_nothing_overdue_is_submitted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            await world.sessions(1)
+            task = await world.submit()
+            world.clock.advance(world.limits.image_deadline / 1000)
+            process = await world.process()
+            await process.worker.reserve_round()
+            await world.settle(process)
+            assert world.site.sent == []
+            assert (await world.task(task)).stage is Stage.FAILED
+
+    run(main())

@@ -72,11 +72,11 @@ def test_a_result_that_the_site_no_longer_lists_is_looked_for_again_and_again(tm
             task = await world.submit()
             process = await world.process()
             await world.settle(process, until=lambda: world.site.downloads)
-            world.site.unlisted.add(next(iter(world.site.jobs)))
+            world.site.delisted.add(next(iter(world.site.jobs)))
             await world.settle(process, seconds=7)
             assert (await world.task(task)).stage is Stage.DOWNLOADING
             assert set(await failures(world, task)) == {"http_404", "link_lost"}
-            world.site.unlisted.clear()
+            world.site.delisted.clear()
             await world.settle(process)
             assert (await world.task(task)).stage is Stage.SUCCEEDED
 
@@ -171,5 +171,55 @@ def test_files_are_fetched_beyond_the_deadline_when_the_job_ended_before(tmp_pat
             await world.settle(process, seconds=86_400)
             assert world.gateway.content(await world.task(task), 0).read_bytes() == PNG
             assert (await world.events(task))[-1] == "task.collected_late"
+
+    run(main())
+
+
+def test_a_dead_link_is_asked_for_by_the_other_id_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            world.site.download_faults.append(failure(ErrorKind.UPSTREAM_ERROR, "http_403"))
+            await world.sessions(1)
+            task, process = await world.submit(), await world.process()
+            await process.worker.drain()
+            world.site.unlisted.add(next(iter(world.site.jobs)))
+            await world.settle(process)
+            done = await world.task(task)
+            assert done.stage is Stage.SUCCEEDED
+            assert await failures(world, done) == []
+            assert world.site.polls[-1].history_ids == ("h1",)
+
+    run(main())
+
+
+def test_a_result_that_is_too_large_is_fetched_once_and_said_to_be(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            small = ResultFiles(tmp_path / "results", largest=100)
+            failed = await finished(world, files=small)
+            assert failed.stage is Stage.FAILED
+            assert failed.failure is not None
+            assert failed.failure.code == "result_too_large"
+            assert "JIMENG_MAX_RESULT_MB" in failed.failure.message
+            assert len(world.site.downloads) == 1
+            assert (world.slots_taken(), failed.work) == (0, None)
+            assert (await world.events(failed))[-2:] == ["download.failed", "task.failed"]
+
+    run(main())
+
+
+def test_a_late_result_that_is_too_large_is_given_up_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            world.site.takes = 2 * 3_600_000
+            small = ResultFiles(tmp_path / "results", largest=100)
+            await world.sessions(1)
+            task = await world.submit()
+            await world.settle(await world.process(files=small), seconds=86_400)
+            failed = await world.task(task)
+            assert failed.failure is not None
+            assert (failed.failure.kind, failed.work) == (ErrorKind.TIMEOUT, None)
+            assert len(world.site.downloads) == 1
+            assert (await world.events(failed))[-1] == "download.failed"
 
     run(main())

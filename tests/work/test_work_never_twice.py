@@ -295,3 +295,46 @@ def test_the_task_resumes_on_its_own_session(tmp_path: Path) -> None:
             await world.assert_paid_once_and_done(task)
 
     run(main())
+
+
+def test_what_another_login_does_not_see_is_not_absent(tmp_path: Path) -> None:
+    """The credential was replaced while a submit was uncertain: perhaps it is another account's."""
+
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            world.site.by_login = True
+            world.site.submit_faults.append(Lose(accepted=True))
+            (session,) = await world.sessions(1)
+            task = await world.submit()
+            process = await world.process()
+            await world.settle(process, until=lambda: world.site.sent)
+            await world.gateway.update_session(session.id, credential="e" * 32)
+            await world.settle(process, seconds=600)
+            assert (await world.task(task)).stage is Stage.SUBMITTING
+            assert len(world.site.polls) > 10
+            await world.gateway.update_session(session.id, credential=f"{0:032x}")
+            await world.settle(process)
+            await world.assert_paid_once_and_done(task)
+            assert len(world.site.sent) == 1
+
+    run(main())
+
+
+def test_submits_that_vanish_are_not_made_for_ever(tmp_path: Path) -> None:
+    """Should the site take them and list none, the deadline alone would mean hundreds of them."""
+
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            world.site.submit_faults.extend(Lose(accepted=False) for _ in range(50))
+            await world.sessions(2)
+            task = await world.submit(Kind.VIDEO)
+            await world.settle(await world.process())
+            failed = await world.task(task)
+            assert failed.failure is not None
+            assert (failed.stage, failed.failure.code) == (Stage.FAILED, "submits_vanished")
+            assert len(world.site.sent) == world.limits.max_attempts
+            assert world.slots_taken() == 0
+            states = world.sql("SELECT DISTINCT state FROM submission WHERE task_id = ?", task.id)
+            assert states == [("absent",)]
+
+    run(main())

@@ -110,6 +110,7 @@ def test_a_login_that_dies_during_polling_costs_no_task(tmp_path: Path) -> None:
             world.site.poll_faults.extend(failure(ErrorKind.AUTH, "1015") for _ in range(6))
             await world.settle(process, seconds=40)
             assert (await world.gateway.session(session.id)).state is SessionState.EXPIRED
+            assert [told["session"] for told in world.named("session.expired")] == [session.id]
             waiting = await world.submit()
             await world.settle(process, seconds=20)
             assert (await world.task(waiting)).stage is Stage.QUEUED

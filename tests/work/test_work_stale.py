@@ -56,7 +56,7 @@ def test_an_acceptance_that_comes_when_nobody_believes_in_it_is_cancelled_upstre
             await world.site.hanging.wait()
             world.clock.advance(31)
             other = await world.process(alone=False)
-            await world.settle(other, seconds=60, until=lambda: len(world.site.sent) == 2)
+            await world.settle(other, seconds=120, until=lambda: len(world.site.sent) == 2)
             assert len(world.site.sent) == 2
             world.site.release.set()
             await slow.worker.drain()
@@ -217,5 +217,29 @@ def test_a_step_that_outlived_its_reservation_sends_nothing_back(tmp_path: Path)
             await world.settle(new)
             assert len(world.site.sent) == 1
             await world.assert_paid_once_and_done(task)
+
+    run(main())
+
+
+def test_a_submit_that_is_still_under_way_elsewhere_is_not_made_again(tmp_path: Path) -> None:
+    """Its process lost the lease and the site takes its time: a submit may take as long as its timeout."""
+
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            await world.sessions(2)
+            task = await world.submit()
+            slow = await world.process(alone=False)
+            world.site.submit_faults.append(Hang(accepted=False))
+            await slow.worker.reserve_round()
+            await world.site.hanging.wait()
+            world.clock.advance(31)
+            other = await world.process(alone=False)
+            await world.settle(other, seconds=58)
+            assert len(world.site.sent) == 1
+            world.site.release.set()
+            await slow.worker.drain()
+            await world.settle(other)
+            await world.assert_paid_once_and_done(task)
+            assert len(world.site.sent) == 1
 
     run(main())

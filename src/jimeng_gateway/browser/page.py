@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,12 @@ def unclear(kind: ErrorKind, code: str, reason: str) -> UpstreamFailure:
 class _Attempt:
     """A submit under way, as the paused requests tell it."""
 
+    still_ours: Callable[[], bool]
     #: Its request has been seen; there will be no other.
     seen: bool = False
     unsigned: bool = False
+    #: Its task was another process's when it was about to leave.
+    lost: bool = False
     #: What it left through; None as long as nothing was let go.
     lane: Lane | None = None
 
@@ -116,7 +119,7 @@ class Page:
             window = (await self._ask(cdp.window(self._session)))["result"]["objectId"]
         except (BrowserError, TimeoutError, KeyError) as error:
             raise unavailable(f"the page does not answer: {error}") from error
-        self._attempt = attempt = _Attempt()
+        self._attempt = attempt = _Attempt(request.still_ours)
         try:
             answer = await self._fetched(window, request)
         except CommandRefused as error:
@@ -221,6 +224,8 @@ class Page:
             return str(answer["text"]).encode("utf-8", "replace")
         if attempt.unsigned:
             raise unavailable("the site's script did not sign it")
+        if attempt.lost:
+            raise unavailable("the lease ran out before it could leave")
         if attempt.lane is None:
             raise unavailable(f"the site's script did not send it: {answer.get('error')}")
         if not attempt.lane.carried:
@@ -248,7 +253,7 @@ class Page:
         if attempt is None:
             self._browser.send(stop)
             return
-        releasing = asyncio.create_task(self._release(attempt, url, go))
+        releasing = asyncio.create_task(self._release(attempt, url, go, stop))
         self._releasing.add(releasing)
         releasing.add_done_callback(self._releasing.discard)
 
@@ -263,11 +268,14 @@ class Page:
         attempt.seen = True
         return attempt
 
-    async def _release(self, attempt: _Attempt, url: str, go: cdp.Command) -> None:
+    async def _release(self, attempt: _Attempt, url: str, go: cdp.Command, stop: cdp.Command) -> None:
         """Lets a submit go, over a connection that nothing has used before."""
         lane = await self._relay.reserve(*rules.address_of(url))
-        if attempt is self._attempt:
+        if attempt is not self._attempt:
+            self._relay.release()
+        elif attempt.still_ours():
             attempt.lane = lane
             self._browser.send(go)
         else:
-            self._relay.release()
+            attempt.lost = True
+            self._browser.send(stop)

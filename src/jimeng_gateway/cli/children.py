@@ -1,10 +1,12 @@
 """Child processes that never outlive the command that started them.
 
 They get a process group of their own, so that Ctrl-C reaches only us and we end them in the right order.
+Should we be killed, the kernel asks them to end, where util-linux is there to arrange for it.
 """
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from jimeng_gateway.cli.failures import CommandError
+from jimeng_gateway.cli.language import named
 from jimeng_gateway.clock import SystemClock
 
 _STEP_S = 0.05
@@ -33,7 +36,7 @@ class Child:
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "jimeng_gateway", *arguments],
+                [*_until_we_die(), sys.executable, "-m", "jimeng_gateway", *arguments],
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -50,7 +53,10 @@ class Child:
         """ChildError if it has ended."""
         code = self._process.poll()
         if code is not None:
-            raise ChildError(f"the {self.name} ended with code {code}:\n{self.last_lines()}")
+            raise ChildError(
+                f"the {self.name} ended with code {code}:\n{self.last_lines()}",
+                f"{named(self.name)}已退出，退出码 {code}：\n{self.last_lines()}",
+            )
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
         """Returns when `ready` says so; ChildError when it ends before or takes longer."""
@@ -60,7 +66,8 @@ class Child:
             self.check()
             if clock.monotonic() > until:
                 raise ChildError(
-                    f"the {self.name} did not come up within {seconds:g} s:\n{self.last_lines()}"
+                    f"the {self.name} did not come up within {seconds:g} s:\n{self.last_lines()}",
+                    f"{named(self.name)}未能在 {seconds:g} 秒内启动：\n{self.last_lines()}",
                 )
             self.pause(_STEP_S)
 
@@ -86,6 +93,12 @@ class Child:
         """The end of its log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-_LAST_LINES:])
+
+
+def _until_we_die() -> list[str]:
+    """What goes before a command so that it gets SIGTERM when this thread ends, however that happens."""
+    program = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [program, "--pdeathsig", "TERM"] if program else []
 
 
 @contextmanager

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from jimeng_gateway.cli.configuration import gateway_address
-from jimeng_gateway.cli.failures import ApiError, UnreachableError
+from jimeng_gateway.cli.failures import ApiError, NotReadyError, UnreachableError
 from jimeng_gateway.cli.form import Form
+from jimeng_gateway.domain.words import Language
 from jimeng_gateway.settings import Settings
 
 API = "/api/v1"
@@ -46,10 +47,13 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class Client:
     """Talks to one gateway with one key."""
 
-    def __init__(self, base: str, key: str, *, timeout: float = 30.0) -> None:
+    def __init__(
+        self, base: str, key: str, *, timeout: float = 30.0, language: Language = Language.EN
+    ) -> None:
         self.base = base.rstrip("/")
         self._key = key
         self._timeout = timeout
+        self._language = language
         # The default context trusts the system's store and SSL_CERT_FILE; proxies come from the environment.
         handlers: list[Any] = [
             _NoRedirects,
@@ -95,7 +99,10 @@ class Client:
                     file.write(chunk)
                 size = file.tell()
             if expected is not None and size != int(expected):
-                raise UnreachableError(f"the download broke off after {size} of {expected} bytes")
+                raise UnreachableError(
+                    f"the download broke off after {size} of {expected} bytes",
+                    f"下载中断：{expected} 字节中只收到 {size} 字节",
+                )
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
@@ -121,7 +128,10 @@ class Client:
         try:
             return json.loads(text)
         except ValueError:
-            raise UnreachableError(f"{self.base} does not answer like a jimeng-gateway") from None
+            raise UnreachableError(
+                f"{self.base} does not answer like a jimeng-gateway",
+                f"{self.base} 的应答不像 jimeng-gateway",
+            ) from None
 
     @contextmanager
     def _open(
@@ -143,7 +153,8 @@ class Client:
         elif body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
-        for name, value in {"Accept": "application/json", **(headers or {})}.items():
+        accepted = {"Accept": "application/json", "Accept-Language": self._language.tag}
+        for name, value in {**accepted, **(headers or {})}.items():
             request.add_header(name, value)
         try:
             with self._opener.open(request, timeout=timeout or self._timeout) as reply:
@@ -160,11 +171,14 @@ class Client:
             text = reply.read()
         try:
             body = json.loads(text)
+            if reply.code == 503 and "checks" in body:
+                return NotReadyError(body)
             return ApiError(reply.code, body)
         except (ValueError, KeyError, TypeError, AttributeError):
             return UnreachableError(
                 f"{self.base} answered with status {reply.code} and not as a jimeng-gateway does; "
                 "is JIMENG_GATEWAY_URL right?",
+                f"{self.base} 返回状态码 {reply.code}，不像 jimeng-gateway 的应答；请检查 JIMENG_GATEWAY_URL",
             )
 
     def _unreachable(self, reason: object) -> UnreachableError:
@@ -173,7 +187,9 @@ class Client:
             words = "no answer in time"
         return UnreachableError(
             f"cannot reach the gateway at {self.base}: {words} (start it with `jimeng-gateway serve`, "
-            "or set JIMENG_GATEWAY_URL)"
+            "or set JIMENG_GATEWAY_URL)",
+            f"无法连接网关 {self.base}：{'等待应答超时' if isinstance(reason, TimeoutError) else words}"
+            "（请用 `jimeng-gateway serve` 启动网关，或设置 JIMENG_GATEWAY_URL）",
         )
 
 
@@ -197,9 +213,9 @@ def messages(lines: Iterator[str]) -> Iterator[Message]:
             number = value
 
 
-def client_of(settings: Settings) -> Client:
+def client_of(settings: Settings, language: Language = Language.EN) -> Client:
     """The gateway that the settings name, with the key that they hold."""
-    return Client(gateway_address(settings), settings.gateway_key or settings.admin_token)
+    return Client(gateway_address(settings), settings.gateway_key or settings.admin_token, language=language)
 
 
 def is_loopback(host: str) -> bool:

@@ -26,6 +26,7 @@ from jimeng_gateway.cli.client import API, Client
 from jimeng_gateway.cli.failures import ApiError, CommandError, UnreachableError
 from jimeng_gateway.cli.follow import follow_all
 from jimeng_gateway.cli.form import Form, Part
+from jimeng_gateway.cli.language import language, named, say
 from jimeng_gateway.cli.progress import board
 from jimeng_gateway.cli.tasks import fetch
 from jimeng_gateway.settings import PREFIX
@@ -95,14 +96,20 @@ def play(stream: TextIO, *, folder: Path, port: int, once: bool) -> None:
         tempfile.TemporaryDirectory(prefix="jimeng-gateway-demo-") as data,
         _set_up(Path(data), port, tell) as stage,
     ):
-        client = Client(stage.url, stage.key)
+        client = Client(stage.url, stage.key, language=language())
         tasks = _make(client, stage, stream, tell)
         files = [file for task in tasks for file in _fetch(client, stage, task, folder, tell)]
         made = _make_from_references(client, stage, files, folder, stream, tell)
         files += _fetch(client, stage, made, folder, tell)
         check_files(files)
         charges = stage.simulator.books()
-        tell(f"\nThe site charged {len(charges['charged'])} jobs, each of them once: {not charges['twice']}.")
+        count, once_each = len(charges["charged"]), not charges["twice"]
+        tell(
+            say(
+                f"\nThe site charged {count} jobs, each of them once: {once_each}.",
+                f"\n网站共计费 {count} 个任务，每个只计费一次：{'是' if once_each else '否'}。",
+            )
+        )
         if not once:
             _stay(stage, tell)
 
@@ -112,20 +119,30 @@ def _set_up(data: Path, port: int, tell: Tell) -> Iterator[Stage]:
     admin_token = f"demo-{secrets.token_hex(16)}"
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
-    tell("A simulated Jimeng site and a real gateway, both on this machine only: no account, no credits.\n")
+    tell(
+        say(
+            "A simulated Jimeng site and a real gateway, both on this machine alone: no account, no cost.\n",
+            "模拟的即梦网站加真实的网关，都只在本机运行：不需要账号，不消耗积分。\n",
+        )
+    )
     signed, why_not = _browser()
     site = replace(SITE, require_signature="video" if signed else "off")
     with Simulator(site) as simulator:
-        tell(f"simulator  {simulator.base_url}")
+        tell(say("simulator  ", "模拟网站  ") + simulator.base_url)
         if not signed:
-            tell(f"chromium   none: videos go over plain HTTP here ({why_not})")
+            tell(
+                say(
+                    f"chromium   none: videos go over plain HTTP here ({why_not})",
+                    f"浏览器    没有：视频改走普通 HTTP（{why_not}）",
+                )
+            )
         environ = _environ(data, port, simulator.base_url, admin_token)
         environ[f"{PREFIX}SUBMIT_ROUTE"] = "auto" if signed else "direct"
         with running("gateway", ["serve"], environ, data / "gateway.log", grace=_DRAIN_S) as gateway:
             gateway.wait_until(lambda: _pings(url), seconds=_UP_S)
-            tell(f"gateway    {url}")
-            tell(f"its log    {gateway.log}")
-            admin = Client(url, admin_token)
+            tell(say("gateway    ", "网关      ") + url)
+            tell(say("its log    ", "网关日志  ") + str(gateway.log))
+            admin = Client(url, admin_token, language=language())
             try:
                 _add_session(admin, admin_token, tell)
                 key = _make_key(admin, admin_token, tell)
@@ -152,14 +169,19 @@ def _browser() -> tuple[bool, str]:
 def _add_session(admin: Client, token: str, tell: Tell) -> None:
     body = {"credential": secrets.token_hex(16), "label": "demo"}
     session = admin.post(f"{API}/sessions", body)
-    tell(f"\nAdded the session {session['id']}: a login at the site, two tasks at once.")
+    tell(
+        say(
+            f"\nAdded the session {session['id']}: a login at the site, two tasks at once.",
+            f"\n已添加会话 {session['id']}：网站上的一个登录，可同时跑两个任务。",
+        )
+    )
     tell(curl("POST", f"{admin.base}{API}/sessions", token, body))
 
 
 def _make_key(admin: Client, token: str, tell: Tell) -> str:
     body = {"name": "demo"}
     key = admin.post(f"{API}/keys", body)
-    tell(f"\nMade the key {key['id']} for the caller.")
+    tell(say(f"\nMade the key {key['id']} for the caller.", f"\n已为调用方创建密钥 {key['id']}。"))
     tell(curl("POST", f"{admin.base}{API}/keys", token, body))
     return str(key["key"])
 
@@ -170,9 +192,19 @@ def _make(client: Client, stage: Stage, stream: TextIO, tell: Tell) -> list[dict
     for wish in WISHES:
         task = client.post(f"{API}/tasks", wish)
         tasks[task["id"]] = task
-        tell(f"\nSubmitted the {task['kind']} {task['id']} ({task['model']}).")
+        tell(
+            say(
+                f"\nSubmitted the {task['kind']} {task['id']} ({task['model']}).",
+                f"\n已提交{named(task['kind'])}任务 {task['id']}（{task['model']}）。",
+            )
+        )
         tell(curl("POST", f"{client.base}{API}/tasks", stage.key, wish))
-    tell("\nTheir progress, as a stream (estimates are the site's own, and the site is pessimistic):")
+    tell(
+        say(
+            "\nTheir progress, as a stream (estimates are the site's own, and the site is pessimistic):",
+            "\n以事件流查看进度（预计时间由网站给出，一般偏保守）：",
+        )
+    )
     for task_id in tasks:
         tell(curl("GET", f"{client.base}{API}/tasks/{task_id}/events", stage.key, accept="text/event-stream"))
     return _follow(client, stage, tasks, stream, tell)
@@ -188,12 +220,22 @@ def _make_from_references(
     clip = next(file for file in files if kind_of(file) == "MP4")
     materials = (picture, clip, sound)
     task = client.send(f"{API}/tasks", Form(SEEDANCE, [Part("files", file) for file in materials]))
-    tell(f"\nSubmitted a Seedance video from these three, {task['id']} ({task['model']}).")
+    tell(
+        say(
+            f"\nSubmitted a Seedance video from these three, {task['id']} ({task['model']}).",
+            f"\n已用这三份参考素材提交 Seedance 视频任务 {task['id']}（{task['model']}）。",
+        )
+    )
     parts = [f"{name}={value}" for name, value in SEEDANCE.items()]
     parts += [f"files=@{file}" for file in materials]
     tell(curl("POST", f"{client.base}{API}/tasks", stage.key, form=parts))
     if stage.signed:
-        tell("Its submit is signed by the site's own script, in a real Chromium.")
+        tell(
+            say(
+                "Its submit is signed by the site's own script, in a real Chromium.",
+                "这次提交由网站自己的脚本在真实的 Chromium 中签名。",
+            )
+        )
     return _follow(client, stage, {task["id"]: task}, stream, tell)[0]
 
 
@@ -211,7 +253,8 @@ def _follow(
     for task in tasks.values():
         if task["stage"] != "succeeded":
             raise CommandError(
-                f"the {task['kind']} {task['stage']}: {task['error_kind']}: {task['error_message']}"
+                f"the {task['kind']} {task['stage']}: {task['error_kind']}: {task['error_message']}",
+                f"{named(task['kind'])}任务{named(task['stage'])}：{task['error_message']}",
             )
     return list(tasks.values())
 
@@ -231,7 +274,8 @@ def tone(*, seconds: int) -> bytes:
 
 def _fetch(client: Client, stage: Stage, task: dict[str, Any], folder: Path, tell: Tell) -> list[Path]:
     files = fetch(client, task, folder)
-    tell(f"\nFetched the {task['kind']}: {', '.join(str(file) for file in files)}")
+    names = ", ".join(str(file) for file in files)
+    tell(say(f"\nFetched the {task['kind']}: {names}", f"\n已下载{named(task['kind'])}：{names}"))
     for index, file in enumerate(files):
         address = f"{client.base}{API}/tasks/{task['id']}/content?index={index}"
         tell(curl("GET", address, stage.key, output=str(file)))
@@ -239,11 +283,11 @@ def _fetch(client: Client, stage: Stage, task: dict[str, Any], folder: Path, tel
 
 
 def _stay(stage: Stage, tell: Tell) -> None:
-    tell("\nThe gateway goes on until Ctrl-C.")
-    tell(f"    URL    {stage.url}")
-    tell(f"    key    {stage.key}")
-    tell(f"    admin  {stage.admin_token}")
-    tell("Any OpenAI client can use it:")
+    tell(say("\nThe gateway goes on until Ctrl-C.", "\n网关继续运行，按 Ctrl-C 结束。"))
+    tell(say("    URL    ", "    地址    ") + stage.url)
+    tell(say("    key    ", "    密钥    ") + stage.key)
+    tell(say("    admin  ", "    管理员  ") + stage.admin_token)
+    tell(say("Any OpenAI client can use it:", "任何 OpenAI 客户端都可以直接使用："))
     body = {"prompt": "A paper boat on a river of stars"}
     tell(curl("POST", f"{stage.url}/v1/images/generations", stage.key, body))
     try:
@@ -251,7 +295,7 @@ def _stay(stage: Stage, tell: Tell) -> None:
             stage.gateway.check()
             stage.gateway.pause(1.0)
     except KeyboardInterrupt:
-        tell("\nEnding the gateway and the site.")
+        tell(say("\nEnding the gateway and the site.", "\n正在停止网关和模拟网站。"))
 
 
 def check_files(files: list[Path]) -> None:
@@ -259,10 +303,10 @@ def check_files(files: list[Path]) -> None:
     kinds = [kind_of(file) for file in files]
     for file, kind in zip(files, kinds, strict=True):
         if kind is None:
-            raise WrongFileError(f"{file} is neither a PNG nor an MP4")
+            raise WrongFileError(f"{file} is neither a PNG nor an MP4", f"{file} 既不是 PNG 也不是 MP4")
     for wanted in ("PNG", "MP4"):
         if wanted not in kinds:
-            raise WrongFileError(f"no {wanted} came")
+            raise WrongFileError(f"no {wanted} came", f"没有收到 {wanted}")
 
 
 def kind_of(file: Path) -> str | None:

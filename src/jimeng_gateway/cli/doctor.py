@@ -21,7 +21,7 @@ from typing import Literal
 
 from jimeng_gateway.cli.client import Client, client_of
 from jimeng_gateway.cli.configuration import check_protocol_file, own_address, settings
-from jimeng_gateway.cli.failures import ApiError, UnreachableError
+from jimeng_gateway.cli.failures import ApiError, NotReadyError, UnreachableError
 from jimeng_gateway.domain.errors import GatewayError, UpstreamFailure
 from jimeng_gateway.secrets import KEY_FILE, SHORTEST_KEY
 from jimeng_gateway.settings import CONFIG, PREFIX, Settings, SettingsError
@@ -343,13 +343,13 @@ def _readiness(settings: Settings) -> Iterator[Check]:
     client = client_of(settings)
     try:
         client.get("/health/ready")
+    except NotReadyError as error:
+        yield Check("gateway", "warn", str(error), "see `jimeng-gateway session list` and its log")
     except ApiError as error:
         if error.status in (401, 403):
             yield Check("gateway", "warn", "not asked: it needs a key", f"set {PREFIX}GATEWAY_KEY")
         else:
-            yield Check(
-                "gateway", "warn", f"not ready: {error}", "see `jimeng-gateway session list` and its log"
-            )
+            yield Check("gateway", "warn", str(error), "see its log")
     except UnreachableError as error:
         yield Check("gateway", "warn", str(error))
     else:

@@ -16,6 +16,11 @@ class CommandError(Exception):
     exit_code = FAILED
     code = "failed"
 
+    def __init__(self, message: str, chinese: str = "") -> None:
+        super().__init__(message)
+        #: The same for those who read Chinese.
+        self.chinese = chinese or message
+
     def envelope(self) -> dict[str, Any]:
         """The same shape as the API's errors."""
         return {"error": {"code": self.code, "message": str(self)}}
@@ -33,6 +38,17 @@ class UnreachableError(CommandError):
 
     exit_code = UNREACHABLE
     code = "unreachable"
+
+
+class NotReadyError(CommandError):
+    """The gateway answers, and says that it cannot carry out tasks; the message names what is missing."""
+
+    code = "not_ready"
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        missing = [name for name, check in body["checks"].items() if not check.get("ok")]
+        names = ", ".join(missing)
+        super().__init__(f"not ready: {names}", f"网关尚未就绪：{names}")
 
 
 class ApiError(CommandError):

@@ -101,7 +101,10 @@ def follow_all(
     while open_tasks:
         left = until - clock.monotonic()
         if left <= 0:
-            raise StillRunningError(f"not finished after {seconds:g} s; the task goes on")
+            raise StillRunningError(
+                f"not finished after {seconds:g} s; the task goes on",
+                f"{seconds:g} 秒内未完成；任务仍在进行",
+            )
         try:
             update = updates.get(timeout=min(left, _PAUSE_S))
         except queue.Empty:

@@ -13,6 +13,7 @@ import typer
 
 from jimeng_gateway.cli.client import API, client_of
 from jimeng_gateway.cli.configuration import settings
+from jimeng_gateway.cli.language import named, say
 from jimeng_gateway.cli.output import Json, answering, when
 from jimeng_gateway.settings import Settings
 
@@ -29,19 +30,24 @@ def create(
     with answering(as_json) as out:
         chosen = settings()
         if chosen.gateway_key:
-            key = client_of(chosen).post(f"{API}/keys", {"name": name, "admin": admin})
+            key = client_of(chosen, out.language).post(f"{API}/keys", {"name": name, "admin": admin})
         else:
             key = asyncio.run(_create_here(chosen, name, admin))
         out.document(key)
         out.line(key["key"])
-        out.note(f"{key['id']} ({key['role']}); the key is not shown again")
+        out.note(
+            say(
+                f"{key['id']} ({key['role']}); the key is not shown again",
+                f"{key['id']}（{named(key['role'])}）；密钥只显示这一次",
+            )
+        )
 
 
 @app.command("list")
 def list_keys(as_json: Json = False) -> None:
     """List the keys, revoked ones too."""
     with answering(as_json) as out:
-        page = client_of(settings()).get(f"{API}/keys")
+        page = client_of(settings(), out.language).get(f"{API}/keys")
         out.document(page)
         out.table(
             ("id", "name", "role", "key", "created", "last used", "revoked"),
@@ -49,7 +55,7 @@ def list_keys(as_json: Json = False) -> None:
                 (
                     key["id"],
                     key["name"],
-                    key["role"],
+                    named(key["role"]),
                     f"{key['prefix']}…",
                     when(key["created_at"]),
                     when(key["last_used_at"]),
@@ -57,7 +63,7 @@ def list_keys(as_json: Json = False) -> None:
                 )
                 for key in page["data"]
             ),
-            empty="no keys",
+            empty=say("no keys", "还没有密钥"),
         )
 
 
@@ -67,9 +73,9 @@ def revoke(
 ) -> None:
     """Revoke a key; it opens nothing any more."""
     with answering(as_json) as out:
-        key = client_of(settings()).delete(f"{API}/keys/{key_id}")
+        key = client_of(settings(), out.language).delete(f"{API}/keys/{key_id}")
         out.document(key)
-        out.line(f"{key['id']} revoked")
+        out.line(f"{key['id']} {say('revoked', '已吊销')}")
 
 
 async def _create_here(chosen: Settings, name: str, admin: bool) -> dict[str, Any]:

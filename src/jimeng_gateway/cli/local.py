@@ -16,6 +16,7 @@ import typer
 
 from jimeng_gateway.cli.configuration import check_protocol_file, settings
 from jimeng_gateway.cli.failures import CommandError, UsageError
+from jimeng_gateway.cli.language import named, padded, say
 from jimeng_gateway.cli.output import Json, answering
 from jimeng_gateway.settings import Settings
 
@@ -38,7 +39,8 @@ def serve() -> None:
         from jimeng_gateway.app import run
 
         def announce(token: str) -> None:
-            out.line(f"The admin token, shown this once:\n\n    {token}\n")
+            words = say("The admin token, shown this once:", "管理员令牌，只显示这一次：")
+            out.line(f"{words}\n\n    {token}\n")
             sys.stdout.flush()
 
         try:
@@ -47,9 +49,10 @@ def serve() -> None:
             if error.errno in _BINDING:
                 reason = f"{chosen.host}:{chosen.port}: {os.strerror(error.errno)}"
                 raise CommandError(
-                    f"cannot serve on {reason}; set JIMENG_PORT, or end what is there"
+                    f"cannot serve on {reason}; set JIMENG_PORT, or end what is there",
+                    f"无法监听 {reason}；请设置 JIMENG_PORT，或停掉占用该端口的程序",
                 ) from None
-            raise CommandError(f"cannot serve: {error}") from None
+            raise CommandError(f"cannot serve: {error}", f"无法启动：{error}") from None
 
 
 def demo(
@@ -84,7 +87,12 @@ def simulate(
         from jimeng_gateway.simulator.server import serve as serve_site
 
         def announce(url: str) -> None:
-            out.line(f"simulated site at {url} (JIMENG_UPSTREAM_URL={url}); its admin door: {url}/_sim/")
+            out.line(
+                say(
+                    f"simulated site at {url} (JIMENG_UPSTREAM_URL={url}); its admin door: {url}/_sim/",
+                    f"模拟网站：{url}（JIMENG_UPSTREAM_URL={url}）；管理入口：{url}/_sim/",
+                )
+            )
             sys.stdout.flush()
 
         try:
@@ -95,7 +103,8 @@ def simulate(
         try:
             serve_site(chosen, host, port, announce)
         except OSError as error:
-            raise CommandError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+            reason = f"{host}:{port}: {error.strerror or error}"
+            raise CommandError(f"cannot listen on {reason}", f"无法监听 {reason}") from None
 
 
 def doctor(as_json: Json = False) -> None:
@@ -110,7 +119,8 @@ def doctor(as_json: Json = False) -> None:
         failed = any(check.status == "fail" for check in checks)
         out.document({"ok": not failed, "checks": [asdict(check) for check in checks]})
         for check in checks:
-            out.coloured(f"{check.status:<5}", check.status, f" {check.name:<15} {check.found}")
+            status, name = padded(named(check.status), 5), padded(named(check.name), 15)
+            out.coloured(status, check.status, f" {name} {check.found}")
             if check.advice:
                 out.line(f"{'':<22}→ {check.advice}")
         if failed:
@@ -125,7 +135,8 @@ def migrate(as_json: Json = False) -> None:
     with answering(as_json) as out:
         applied = _run(_migrate(settings()))
         out.document({"applied": applied})
-        out.line(f"applied: {', '.join(map(str, applied))}" if applied else "nothing to do")
+        done = ", ".join(map(str, applied))
+        out.line(say("applied: ", "已应用：") + done if applied else say("nothing to do", "无需迁移"))
 
 
 async def _migrate(chosen: Settings) -> list[int]:

@@ -18,7 +18,9 @@ import typer
 
 from jimeng_gateway.cli.configuration import settings
 from jimeng_gateway.cli.failures import USAGE, CommandError
+from jimeng_gateway.cli.language import CHINESE, cells, language, named, padded, say
 from jimeng_gateway.domain.errors import GatewayError
+from jimeng_gateway.domain.words import Language, error_message
 from jimeng_gateway.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ STAGE_COLOURS = {
     "warn": "yellow",
     "fail": "red",
 }
+STAGE_COLOURS |= {CHINESE[word]: colour for word, colour in STAGE_COLOURS.items()}
 
 
 class Output:
@@ -45,6 +48,11 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+
+    @property
+    def language(self) -> Language:
+        """In which the gateway is asked to answer; JSON is for programs."""
+        return Language.EN if self.as_json else language()
 
     def document(self, value: object) -> None:
         """The answer as JSON, when JSON was asked for."""
@@ -81,17 +89,17 @@ class Output:
         from rich import box
         from rich.table import Table
 
-        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(*map(named, columns), box=box.SIMPLE_HEAD, pad_edge=False)
         for row in listed:
             table.add_row(*(_coloured(cell) for cell in row))
         console().print(table)
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values of one thing, for people; what is absent is left out."""
-        shown = [(name, _cell(value)) for name, value in pairs if value not in (None, "")]
-        width = max((len(name) for name, _ in shown), default=0)
+        shown = [(named(name), _cell(value)) for name, value in pairs if value not in (None, "")]
+        width = max((cells(name) for name, _ in shown), default=0)
         for name, value in shown:
-            self.line(f"{name:<{width}}  {value}")
+            self.line(f"{padded(name, width)}  {value}")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -106,7 +114,7 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes", "是") if value else say("no", "否")
     return printable(" ".join(str(value).split()))
 
 
@@ -157,19 +165,20 @@ def answering(as_json: bool | None) -> Iterator[Output]:
         yield output
     except SettingsError as error:
         output.document({"error": {"code": "settings", "message": str(error)}})
-        output.note("The configuration cannot be used:")
+        output.note(say("The configuration cannot be used:", "配置无法使用："))
         for problem in error.problems:
             output.note(f"  {problem.name}: {problem.problem}")
             if problem.allowed:
-                output.note(f"      allowed: {problem.allowed}")
+                output.note(f"      {say('allowed: ', '允许的值：')}{problem.allowed}")
         raise typer.Exit(USAGE) from None
     except CommandError as error:
         output.document(error.envelope())
-        output.note(f"Error: {error}")
+        output.note(say(f"Error: {error}", f"错误：{error.chinese}"))
         raise typer.Exit(error.exit_code) from None
     except GatewayError as error:
         output.document({"error": {"code": error.code, "message": error.message}})
-        output.note(f"Error: {error.message}")
+        chinese = error_message(error.code, error.message, Language.ZH)
+        output.note(say(f"Error: {error.message}", f"错误：{chinese}"))
         raise typer.Exit(USAGE if error.status == 400 else 1) from None
     except BrokenPipeError:
         # Whoever read the answer has seen enough; Python must not complain about it at exit.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from jimeng_gateway.cli.follow import TERMINAL
+from jimeng_gateway.cli.language import named, padded, say
 from jimeng_gateway.cli.output import STAGE_COLOURS, printable
 from jimeng_gateway.clock import SystemClock
 
@@ -48,14 +49,20 @@ class View:
         """Queue position and estimate, or how it ended."""
         task = self.task
         if task["stage"] in TERMINAL:
-            return printable(task["error_message"] or ("late" if task["late"] else ""))
+            return printable(task["error_message"] or (say("late", "超时后完成") if task["late"] else ""))
         parts = []
         if task["queue_position"] is not None:
-            total = f" of {task['queue_total']}" if task["queue_total"] else ""
-            parts.append(f"queue {task['queue_position']}{total}")
+            place, total = task["queue_position"], task["queue_total"]
+            parts.append(
+                say(
+                    f"queue {place} of {total}" if total else f"queue {place}",
+                    f"排第 {place} 位，共 {total} 位" if total else f"排第 {place} 位",
+                )
+            )
         if task["queue_eta"] and task["stage"] == "polling":
-            parts.append(f"about {max(0, round(task['queue_eta'] - (now - self.at)))} s")
-        return ", ".join(parts)
+            left = max(0, round(task["queue_eta"] - (now - self.at)))
+            parts.append(say(f"about {left} s", f"约 {left} 秒"))
+        return say(", ", "，").join(parts)
 
 
 @dataclass(slots=True)
@@ -84,7 +91,8 @@ class Board:
         if self._told.get(view.label) == news:
             return
         self._told[view.label] = news
-        line = f"{view.label:<7} {view.task['stage']:<12} {view.percent(now):>4}  {view.words(now)}"
+        label, stage = padded(named(view.label), 7), padded(named(view.task["stage"]), 12)
+        line = f"{label} {stage} {view.percent(now):>4}  {view.words(now)}"
         log.write(line.rstrip() + "\n")
         log.flush()
 
@@ -101,8 +109,8 @@ class Board:
             share = view.share(now)
             style = STAGE_COLOURS.get(stage, "cyan")
             table.add_row(
-                Text(view.label, style="bold"),
-                Text(f"{stage:<11}", style=style),
+                Text(named(view.label), style="bold"),
+                Text(padded(named(stage), 11), style=style),
                 ProgressBar(total=1.0, completed=share, width=30, complete_style=style, finished_style=style),
                 Text(f"{view.percent(now):>4}"),
                 Text(view.words(now), style="dim"),

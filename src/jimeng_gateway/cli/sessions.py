@@ -15,6 +15,7 @@ import typer
 from jimeng_gateway.cli.client import API, Client, client_of
 from jimeng_gateway.cli.configuration import settings
 from jimeng_gateway.cli.failures import UsageError
+from jimeng_gateway.cli.language import named, say
 from jimeng_gateway.cli.output import Json, Output, answering, when
 
 app = typer.Typer(
@@ -46,7 +47,7 @@ def add(
             "region": region,
             "slots": slots,
         }
-        client = client_of(settings())
+        client = client_of(settings(), out.language)
         session = client.post(
             f"{API}/sessions", {name: value for name, value in body.items() if value is not None}
         )
@@ -61,7 +62,7 @@ def add(
 def list_sessions(as_json: Json = False) -> None:
     """List the sessions."""
     with answering(as_json) as out:
-        page = client_of(settings()).get(f"{API}/sessions")
+        page = client_of(settings(), out.language).get(f"{API}/sessions")
         out.document(page)
         out.table(
             ("id", "label", "state", "enabled", "slots", "credits", "account", "last used", "reason"),
@@ -69,7 +70,7 @@ def list_sessions(as_json: Json = False) -> None:
                 (
                     session["id"],
                     session["label"],
-                    session["state"],
+                    named(session["state"]),
                     session["enabled"],
                     f"{session['slots_taken']}/{session['slots']}",
                     session["credits"],
@@ -79,7 +80,10 @@ def list_sessions(as_json: Json = False) -> None:
                 )
                 for session in page["data"]
             ),
-            empty="no sessions; add one with `jimeng-gateway session add`",
+            empty=say(
+                "no sessions; add one with `jimeng-gateway session add`",
+                "还没有会话；用 `jimeng-gateway session add` 添加",
+            ),
         )
 
 
@@ -90,7 +94,7 @@ def check(session_id: SessionId, as_json: Json = False) -> None:
     Ends with 1 unless the site itself says so.
     """
     with answering(as_json) as out:
-        _answer_test(out, client_of(settings()), {"id": session_id})
+        _answer_test(out, client_of(settings(), out.language), {"id": session_id})
 
 
 @app.command()
@@ -114,9 +118,10 @@ def remove(
     """Forget a session and its credential."""
     with answering(as_json) as out:
         if not yes and sys.stdin.isatty():
-            typer.confirm(f"Forget {session_id} and its credential?", abort=True, err=True)
-        out.document(client_of(settings()).delete(f"{API}/sessions/{session_id}"))
-        out.line(f"{session_id} removed")
+            question = say(f"Forget {session_id} and its credential?", f"删除会话 {session_id} 及其凭据？")
+            typer.confirm(question, abort=True, err=True)
+        out.document(client_of(settings(), out.language).delete(f"{API}/sessions/{session_id}"))
+        out.line(f"{session_id} {say('removed', '已删除')}")
 
 
 def read_credential(source: str | None) -> str:
@@ -125,23 +130,27 @@ def read_credential(source: str | None) -> str:
         try:
             text = Path(str(source)).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None)
             raise UsageError(
-                f"cannot read {source}: {getattr(error, 'strerror', None) or 'not text'}"
+                f"cannot read {source}: {reason or 'not text'}", f"无法读取 {source}：{reason or '不是文本'}"
             ) from None
     elif source is None and sys.stdin.isatty():
-        text = typer.prompt("Session id or cookie header", hide_input=True, err=True)
+        text = typer.prompt(
+            say("Session id or cookie header", "会话 ID 或完整的 Cookie"), hide_input=True, err=True
+        )
     else:
         text = sys.stdin.read()
     if not text.strip():
-        raise UsageError("the credential is empty")
+        raise UsageError("the credential is empty", "凭据为空")
     return text.strip()
 
 
 def _change(session_id: str, as_json: bool, **change: object) -> None:
     with answering(as_json) as out:
-        session = client_of(settings()).patch(f"{API}/sessions/{session_id}", change)
+        session = client_of(settings(), out.language).patch(f"{API}/sessions/{session_id}", change)
         out.document(session)
-        out.line(f"{session['id']} {'enabled' if session['enabled'] else 'disabled'}")
+        state = say("enabled", "已启用") if session["enabled"] else say("disabled", "已停用")
+        out.line(f"{session['id']} {state}")
 
 
 def _answer_test(out: Output, client: Client, session: dict[str, Any]) -> None:
@@ -150,8 +159,11 @@ def _answer_test(out: Output, client: Client, session: dict[str, Any]) -> None:
     account = found["account"] or {}
     error = found["error"] or {}
     if found["valid"]:
-        credits_left = f", {account['credits']} credits" if account.get("credits") is not None else ""
-        out.line(f"{session['id']} valid: {account.get('name') or account.get('uid')}{credits_left}")
+        who, left = account.get("name") or account.get("uid"), account.get("credits")
+        english = f"valid: {who}" + (f", {left} credits" if left is not None else "")
+        chinese = f"有效：{who}" + (f"，积分 {left}" if left is not None else "")
+        out.line(f"{session['id']} {say(english, chinese)}")
         return
-    out.line(f"{session['id']} not valid: {error.get('kind', 'unknown')}: {error.get('message', '')}")
+    kind, message = error.get("kind", "unknown"), error.get("message", "")
+    out.line(f"{session['id']} {say(f'not valid: {kind}: {message}', f'无效：{message or kind}')}")
     raise typer.Exit(1)

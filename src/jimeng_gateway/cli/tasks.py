@@ -15,6 +15,7 @@ from jimeng_gateway.cli.configuration import settings
 from jimeng_gateway.cli.failures import CommandError, UsageError
 from jimeng_gateway.cli.follow import TERMINAL, follow_all
 from jimeng_gateway.cli.form import Form, Part
+from jimeng_gateway.cli.language import named, say
 from jimeng_gateway.cli.output import Json, Output, answering, short, when
 from jimeng_gateway.cli.progress import board
 
@@ -107,7 +108,7 @@ def submit(
     with answering(as_json) as out:
         if prompt == "-":
             wish["prompt"] = sys.stdin.read().strip()
-        client = client_of(settings())
+        client = client_of(settings(), out.language)
         fields = {name: value for name, value in wish.items() if value is not None}
         parts = [Part("files", file) for file in reference or ()]
         parts += [
@@ -141,16 +142,16 @@ def list_tasks(
     """List tasks, newest first."""
     with answering(as_json) as out:
         query = {"stage": stage, "kind": kind, "model": model, "limit": limit, "cursor": cursor}
-        page = client_of(settings()).get(f"{API}/tasks", query)
+        page = client_of(settings(), out.language).get(f"{API}/tasks", query)
         out.document(page)
         out.table(
             ("id", "stage", "", "kind", "model", "queue", "created", "prompt"),
             (
                 (
                     task["id"],
-                    task["stage"],
+                    named(task["stage"]),
                     f"{task['progress']:.0%}" if task["stage"] not in TERMINAL else "",
-                    task["kind"],
+                    named(task["kind"]),
                     task["model"],
                     task["queue_position"],
                     when(task["created_at"]),
@@ -158,17 +159,17 @@ def list_tasks(
                 )
                 for task in page["data"]
             ),
-            empty="no tasks",
+            empty=say("no tasks", "没有任务"),
         )
         if page["next_cursor"] and not out.as_json:
-            out.note(f"more: --cursor {page['next_cursor']}")
+            out.note(say("more: ", "下一页：") + f"--cursor {page['next_cursor']}")
 
 
 @app.command()
 def show(task_id: TaskId, as_json: Json = False) -> None:
     """Show a task and what happened to it."""
     with answering(as_json) as out:
-        client = client_of(settings())
+        client = client_of(settings(), out.language)
         task = client.get(f"{API}/tasks/{task_id}")
         events = client.get(f"{API}/tasks/{task_id}/events")["data"]
         out.document({**task, "events": events})
@@ -176,8 +177,11 @@ def show(task_id: TaskId, as_json: Json = False) -> None:
         out.line("")
         out.table(
             ("#", "at", "event", ""),
-            ((event["seq"], when(event["at"]), event["name"], _told(event["data"])) for event in events),
-            empty="no events",
+            (
+                (event["seq"], when(event["at"]), named(event["name"]), _told(event["data"]))
+                for event in events
+            ),
+            empty=say("no events", "没有事件"),
         )
 
 
@@ -185,7 +189,7 @@ def show(task_id: TaskId, as_json: Json = False) -> None:
 def wait(task_id: TaskId, output: Folder = None, timeout: Patience = None, as_json: Json = False) -> None:
     """Follow a task to its end."""
     with answering(as_json) as out:
-        client = client_of(settings())
+        client = client_of(settings(), out.language)
         _finish(out, client, client.get(f"{API}/tasks/{task_id}"), output, timeout)
 
 
@@ -193,16 +197,16 @@ def wait(task_id: TaskId, output: Folder = None, timeout: Patience = None, as_js
 def cancel(task_id: TaskId, as_json: Json = False) -> None:
     """Cancel a task that has not ended."""
     with answering(as_json) as out:
-        task = client_of(settings()).post(f"{API}/tasks/{task_id}/cancel")
+        task = client_of(settings(), out.language).post(f"{API}/tasks/{task_id}/cancel")
         out.document(task)
-        out.line(f"{task['id']} {task['stage']}")
+        out.line(f"{task['id']} {named(task['stage'])}")
 
 
 @app.command()
 def retry(task_id: TaskId, as_json: Json = False) -> None:
     """Make a new task of the same input."""
     with answering(as_json) as out:
-        task = client_of(settings()).post(f"{API}/tasks/{task_id}/retry")
+        task = client_of(settings(), out.language).post(f"{API}/tasks/{task_id}/retry")
         out.document(task)
         out.line(task["id"])
 
@@ -219,8 +223,8 @@ def _finish(
     files = fetch(client, task, output) if output is not None and task["stage"] == "succeeded" else []
     out.document({**task, "files": [str(file) for file in files]} if output is not None else task)
     if task["stage"] != "succeeded":
-        reason = f": {task['error_kind']}: {task['error_message']}" if task["error_kind"] else ""
-        out.note(f"{task['id']} {task['stage']}{reason}")
+        reason = say(": ", "：") + _reason(task) if task["error_kind"] else ""
+        out.note(f"{task['id']} {named(task['stage'])}{reason}")
         raise typer.Exit(1)
     for line in [str(file) for file in files] or [result["url"] for result in task["results"]]:
         out.line(line)
@@ -230,11 +234,13 @@ def fetch(client: Client, task: dict[str, Any], folder: Path) -> list[Path]:
     """Puts the files of a finished task into a folder; named by task and number."""
     results: Sequence[dict[str, Any]] = [each for each in task["results"] if each["url"] is not None]
     if not results:
-        raise CommandError(f"{task['id']} has no files")
+        raise CommandError(f"{task['id']} has no files", f"{task['id']} 没有文件")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot make the folder {folder}: {error.strerror}", f"无法创建目录 {folder}：{error.strerror}"
+        ) from None
     files = []
     for result in results:
         extension = EXTENSIONS.get(result["media_type"], "bin")
@@ -250,28 +256,33 @@ def _describe(out: Output, task: dict[str, Any]) -> None:
     out.facts(
         [
             ("id", task["id"]),
-            ("stage", task["stage"] + (" (late)" if task["late"] else "")),
-            ("kind", task["kind"]),
+            ("stage", named(task["stage"]) + (say(" (late)", "（超时后完成）") if task["late"] else "")),
+            ("kind", named(task["kind"])),
             ("model", task["model"]),
             ("prompt", task["prompt"]),
             ("size", f"{made} {request['ratio']} {request['resolution']}"),
-            ("length", f"{request['duration']:g} s" if request["duration"] else None),
+            ("length", f"{request['duration']:g} {say('s', '秒')}" if request["duration"] else None),
             ("progress", f"{task['progress']:.0%}" if task["stage"] not in TERMINAL else None),
             ("queue", task["queue_position"]),
-            ("estimate", f"{task['queue_eta']} s" if task["queue_eta"] else None),
-            ("error", f"{task['error_kind']}: {task['error_message']}" if task["error_kind"] else None),
+            ("estimate", f"{task['queue_eta']} {say('s', '秒')}" if task["queue_eta"] else None),
+            ("error", _reason(task) if task["error_kind"] else None),
             ("session", task["session_id"]),
             ("attempts", task["attempts"]),
             ("retry of", task["retry_of"]),
             ("created", when(task["created_at"])),
             ("finished", when(task["finished_at"])),
-            *((f"result {result['index']}", _result(result)) for result in task["results"]),
+            *((f"{say('result', '结果')} {result['index']}", _result(result)) for result in task["results"]),
         ]
     )
 
 
+def _reason(task: dict[str, Any]) -> str:
+    """Why it failed; the gateway's Chinese message begins with what kind of failure it was."""
+    return say(f"{task['error_kind']}: {task['error_message']}", task["error_message"] or "")
+
+
 def _result(result: dict[str, Any]) -> str:
-    size = f"{result['size'] / 1024:.0f} KiB" if result["size"] is not None else "not stored"
+    size = f"{result['size'] / 1024:.0f} KiB" if result["size"] is not None else say("not stored", "未保存")
     return f"{result['media_type'] or ''} {size} {result['url'] or result['upstream_url']}".strip()
 
 

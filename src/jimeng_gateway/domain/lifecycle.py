@@ -99,23 +99,27 @@ def refuse(
     return Change(_failed(task, failure, now), (fact, ("task.failed", _failure_data(failure))))
 
 
-def doubt(task: Task, failure: Failure, *, now: int) -> Change | None:
-    """The submission may have been accepted: from now on the site is asked for its submit_id."""
+def doubt(task: Task, failure: Failure, *, now: int, in_flight: int = 0) -> Change | None:
+    """The submission may have been accepted: from now on the site is asked for its submit_id.
+
+    Its request may arrive for another `in_flight` milliseconds, in which its absence says nothing. Whoever
+    sent it knows that it has ended, so their word replaces what was reckoned without them.
+    """
     if task.stage is not Stage.SUBMITTING or task.submit_id is None:
         return None
     following = replace(
-        task, owner=None, uncertain_at=task.uncertain_at or now, misses=0, due_at=now + 1000, updated_at=now
+        task, owner=None, uncertain_at=now + in_flight, misses=0, due_at=now + 1000, updated_at=now
     )
     return Change(following, (("submit.uncertain", _failure_data(failure)),))
 
 
-def abandon(task: Task, *, now: int, why: str) -> Change | None:
-    """The process that held the task is gone."""
+def abandon(task: Task, *, now: int, why: str, in_flight: int = 0) -> Change | None:
+    """The process that held the task is gone; a request of its may be under way for `in_flight` ms more."""
     if task.owner is None:
         return None
     if task.stage is Stage.SUBMITTING and task.submit_id is not None:
         lost = Failure(ErrorKind.NETWORK, "process_lost", why)
-        return doubt(replace(task, owner=None), lost, now=now)
+        return doubt(replace(task, owner=None), lost, now=now, in_flight=in_flight)
     fact: Fact = ("task.taken_over", {"reason": why})
     if task.stage is Stage.SUBMITTING:
         return Change(_requeued(task, now, now), (fact,))
@@ -130,14 +134,23 @@ def observe(
     cadence: Cadence,
     now: int,
     chance: float,
+    absences: int = 0,
+    other_login: bool = False,
 ) -> Change | None:
-    """What a well-formed poll reply makes of a task; `record` is None if the reply did not hold it."""
+    """What a well-formed poll reply makes of a task; `record` is None if the reply did not hold it.
+
+    `absences` counts its earlier submits that were never found. With `other_login` the reply was given to
+    another login than the one that submitted, which may not see the job: then its absence says nothing.
+    """
     if task.owner is not None or task.submit_id is None:
         return None
     polled = replace(task, polls=task.polls + 1, misses=0 if record else task.misses + 1)
     match task.stage:
         case Stage.SUBMITTING if task.uncertain_at is not None:
-            return _reconcile(task, polled, record, limits=limits, cadence=cadence, now=now, chance=chance)
+            if record is None:
+                sure = not other_login and policy.reconciled_absent(task, now, limits)
+                return _missing(polled, sure, absences, limits=limits, now=now, chance=chance)
+            return _adopted(polled, record, limits=limits, cadence=cadence, now=now, chance=chance)
         case Stage.POLLING:
             return _poll(polled, record, cadence=cadence, now=now, chance=chance)
         case Stage.FAILED if task.due_at is not None and not task.late:
@@ -179,13 +192,21 @@ def collected(task: Task, results: tuple[Result, ...], *, owner: str, now: int) 
 def not_collected(
     task: Task, failure: Failure, *, owner: str, limits: Limits, now: int, chance: float
 ) -> Change | None:
-    """Fetching failed; the result is paid for, so it is tried again, beyond the deadline too."""
+    """Fetching failed; the result is paid for, so it is tried again, beyond the deadline too.
+
+    Except one that is larger than allowed: it never becomes smaller.
+    """
     if task.owner != owner or not task.collecting:
         return None
+    told: Fact = ("download.failed", _failure_data(failure))
+    if failure.code == policy.RESULT_TOO_LARGE:
+        if task.stage is Stage.FAILED:
+            return Change(replace(task, owner=None, due_at=None, updated_at=now), (told,))
+        return Change(_failed(task, failure, now), (told, ("task.failed", _failure_data(failure))))
     over = now >= task.deadline_at + limits.late_window
     due_at = None if over else now + policy.after_download_error(task.misses, chance)
     following = replace(task, owner=None, due_at=due_at, misses=task.misses + 1, updated_at=now)
-    return Change(following, (("download.failed", _failure_data(failure)),))
+    return Change(following, (told,))
 
 
 def cancel(task: Task, *, now: int) -> Change | None:
@@ -226,21 +247,23 @@ def stop_watching(task: Task, *, limits: Limits, now: int) -> Change | None:
     return Change(replace(task, due_at=None, updated_at=now), (("watch.ended", {}),))
 
 
-def _reconcile(
-    task: Task,
-    polled: Task,
-    record: Record | None,
-    *,
-    limits: Limits,
-    cadence: Cadence,
-    now: int,
-    chance: float,
-) -> Change | None:
-    if record is None:
-        if policy.reconciled_absent(task, now, limits):
-            fact: Fact = ("submit.absent", {"submit_id": task.submit_id, "looks": polled.misses})
-            return Change(_requeued(polled, now, now), (fact,))
+def _missing(polled: Task, sure: bool, absences: int, *, limits: Limits, now: int, chance: float) -> Change:
+    if not sure:
         return Change(replace(polled, due_at=now + min(5000, policy.absent_poll(polled, chance))))
+    fact: Fact = ("submit.absent", {"submit_id": polled.submit_id, "looks": polled.misses})
+    if absences + 1 < limits.max_attempts:
+        return Change(_requeued(polled, now, now), (fact,))
+    # Should the site take them all the same and only list none, each of them was paid.
+    message = (
+        f"{absences + 1} submits vanished: each ended without a clear answer and was not found afterwards"
+    )
+    failure = Failure(ErrorKind.UPSTREAM_ERROR, "submits_vanished", message)
+    return Change(_failed(polled, failure, now), (fact, ("task.failed", _failure_data(failure))))
+
+
+def _adopted(
+    polled: Task, record: Record, *, limits: Limits, cadence: Cadence, now: int, chance: float
+) -> Change | None:
     accepted = Accepted(record.history_id, record)
     change = accept(polled, accepted, limits=limits, cadence=cadence, now=now, chance=chance, adopted=True)
     if change is None or record.state in (JobState.QUEUED, JobState.RUNNING):

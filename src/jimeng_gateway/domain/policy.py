@@ -13,6 +13,9 @@ from jimeng_gateway.domain.record import JobState, Record
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Stage, Task
 
+#: A result beyond JIMENG_MAX_RESULT_MB: to fetch it again would not make it smaller.
+RESULT_TOO_LARGE = "result_too_large"
+
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
@@ -36,7 +39,9 @@ class Limits:
     late_window: int = 7 * 86_400_000
     #: How long an uncertain submit is asked for before its absence is believed.
     reconcile: int = 30_000
-    #: Refusals by the site or the account before a task fails.
+    #: How long a submit may be under way in a process that is not heard of any more: its own timeout.
+    in_flight: int = 60_000
+    #: Refusals by the site or the account, and likewise submits that vanished, before a task fails.
     max_attempts: int = 5
 
     def deadline(self, kind: Kind) -> int:

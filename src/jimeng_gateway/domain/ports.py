@@ -66,6 +66,8 @@ class SignedRequest:
     url: str
     headers: dict[str, str]
     body: bytes
+    #: Asked at the very moment before it leaves, which may be long after it was handed over.
+    still_ours: Callable[[], bool] = lambda: True
 
 
 class Signer(Protocol):

@@ -34,6 +34,8 @@ class Identity:
     web_id: str
     #: By which door its submits leave.
     route: Route = Route.AUTO
+    #: A keyed hash that tells this login from others of the session; empty if there is none.
+    login: str = ""
 
     def __repr__(self) -> str:
         return f"Identity({self.session_id})"

@@ -22,7 +22,10 @@ from jimeng_gateway.http.views import failure_json
 
 async def list_sessions(call: Call) -> Response:
     """GET /api/v1/sessions."""
-    return json_reply(SessionList(data=[session_json(one) for one in await call.gateway.sessions()]))
+    language = call.language
+    return json_reply(
+        SessionList(data=[session_json(one, language) for one in await call.gateway.sessions()])
+    )
 
 
 async def add_session(call: Call, body: NewSession) -> Response:
@@ -31,13 +34,15 @@ async def add_session(call: Call, body: NewSession) -> Response:
         credential=body.credential, label=body.label or "", region=body.region or "cn", slots=body.slots
     )
     return json_reply(
-        session_json(session), 201, {"location": f"{call.links.base}/api/v1/sessions/{session.id}"}
+        session_json(session, call.language),
+        201,
+        {"location": f"{call.links.base}/api/v1/sessions/{session.id}"},
     )
 
 
 async def get_session(call: Call) -> Response:
     """GET /api/v1/sessions/{session_id}."""
-    return json_reply(session_json(await call.gateway.session(call.id("session_id"))))
+    return json_reply(session_json(await call.gateway.session(call.id("session_id")), call.language))
 
 
 async def change_session(call: Call, body: SessionChange) -> Response:
@@ -50,7 +55,7 @@ async def change_session(call: Call, body: SessionChange) -> Response:
         credential=body.credential,
         route=body.route,
     )
-    return json_reply(session_json(session))
+    return json_reply(session_json(session, call.language))
 
 
 async def remove_session(call: Call) -> Response:
@@ -67,7 +72,7 @@ async def check_session(call: Call) -> Response:
         CheckBody(
             valid=check.valid,
             account=account_json(check.account),
-            error=failure_json(check.failure, admin=True) if check.failure else None,
+            error=failure_json(check.failure, call.language, admin=True) if check.failure else None,
         )
     )
 

@@ -9,6 +9,7 @@ import msgspec
 from jimeng_gateway.domain.errors import ErrorKind
 from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Session, SessionState
+from jimeng_gateway.domain.words import Language, failure_message
 from jimeng_gateway.http.views import FailureBody, instant, maybe_instant
 from jimeng_gateway.store.keys import Key
 
@@ -70,7 +71,7 @@ class Deleted(msgspec.Struct, kw_only=True):
     deleted: Literal[True] = True
 
 
-def session_json(session: Session) -> SessionBody:
+def session_json(session: Session, language: Language = Language.EN) -> SessionBody:
     """A session as the operator sees it."""
     return SessionBody(
         id=session.id,
@@ -78,7 +79,7 @@ def session_json(session: Session) -> SessionBody:
         region=session.region,
         enabled=session.enabled,
         state=session.state,
-        reason=session.reason,
+        reason=_reason(session, language),
         reason_kind=session.reason_kind,
         cooling_until=maybe_instant(session.cooling_until),
         rests=session.rests,
@@ -94,6 +95,12 @@ def session_json(session: Session) -> SessionBody:
         created_at=instant(session.created_at),
         updated_at=instant(session.updated_at),
     )
+
+
+def _reason(session: Session, language: Language) -> str | None:
+    if session.reason is None or session.reason_kind is None:
+        return session.reason
+    return failure_message(session.reason_kind, session.reason, language)
 
 
 def account_json(account: Account | None) -> AccountBody | None:

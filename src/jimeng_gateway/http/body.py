@@ -11,7 +11,7 @@ import enum
 import json
 import types
 import typing
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,13 +28,23 @@ _EXACT = 2**53
 _LARGEST = 2**63 - 1
 
 
-async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
-    """The whole body. PayloadTooLarge over `limit` bytes, RequestTimeout after `seconds`."""
+async def read_body(
+    request: Request, *, limit: int, seconds: float, reaches: Callable[[int], Awaitable[None]] | None = None
+) -> bytes:
+    """The whole body. PayloadTooLarge over `limit` bytes, RequestTimeout after `seconds`.
+
+    `reaches` is told how large the body is, at first as far as its head says, and may hold it up.
+    """
     body = bytearray()
+    declared = declared_length(request)
+    if reaches is not None and declared is not None and declared <= limit:
+        await reaches(declared)
     try:
         async with asyncio.timeout(seconds):
             async for chunk in stream_body(request, limit=limit, idle=seconds):
                 body += chunk
+                if reaches is not None:
+                    await reaches(len(body))
     except TimeoutError:
         raise _too_slow(seconds) from None
     return bytes(body)
@@ -42,8 +52,7 @@ async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
 
 async def stream_body(request: Request, *, limit: int, idle: float) -> AsyncIterator[bytes]:
     """The body as it comes. PayloadTooLarge over `limit` bytes, RequestTimeout after silence of `idle` s."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if (declared_length(request) or 0) > limit:
         raise _too_large(limit)
     size, more = 0, True
     while more:
@@ -60,6 +69,12 @@ async def stream_body(request: Request, *, limit: int, idle: float) -> AsyncIter
             raise _too_large(limit)
         yield chunk
         more = message.get("more_body", False)
+
+
+def declared_length(request: Request) -> int | None:
+    """Bytes of the body as its head says; None if it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else None
 
 
 def _too_slow(seconds: float) -> RequestTimeout:

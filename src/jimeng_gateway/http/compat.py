@@ -20,6 +20,7 @@ from jimeng_gateway.domain.catalogue import Model
 from jimeng_gateway.domain.errors import ErrorKind, GatewayError, InvalidRequest, NotFound, Owner
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Stage, Task
+from jimeng_gateway.domain.words import Language
 from jimeng_gateway.http.endpoint import Call
 from jimeng_gateway.http.native import seen
 from jimeng_gateway.http.prefer import Preference, preference
@@ -152,7 +153,7 @@ async def generate_video(call: Call, body: VideoGeneration) -> Response:
     _require_success(task)
     urls = [picture.url or "" for picture in _linked(call, task)]
     reply = VideoReply(
-        message="the video is ready",
+        message=_said(call, "the video is ready", "视频已生成"),
         created=(task.finished_at or call.now) // 1000,
         data=[Video(task_id=task.id, status=task.stage, url=url) for url in urls],
         task=seen(call, task),
@@ -189,11 +190,15 @@ async def _hung_up(call: Call) -> None:
 def _accepted(call: Call, task: Task, asked: Preference) -> Response:
     view = seen(call, task)
     reply = Accepted(
-        message="the task was accepted",
+        message=_said(call, "the task was accepted", "任务已接收"),
         data=[Ticket(task_id=task.id, status=task.stage)],
         task=view,
     )
     return json_reply(reply, 202, {"location": view.poll_url, **_applied(asked)})
+
+
+def _said(call: Call, english: str, chinese: str) -> str:
+    return chinese if call.language is Language.ZH else english
 
 
 def _applied(asked: Preference) -> dict[str, str]:

@@ -20,8 +20,11 @@ from starlette.responses import Response
 from jimeng_gateway.domain.errors import NotFound
 from jimeng_gateway.domain.ports import Clock
 from jimeng_gateway.domain.reference import Reference
+from jimeng_gateway.domain.words import Language
 from jimeng_gateway.gateway import Caller, Gateway
+from jimeng_gateway.http.accept import preferred
 from jimeng_gateway.http.links import Links
+from jimeng_gateway.http.room import Room
 from jimeng_gateway.intake import Intake
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -44,6 +47,10 @@ class Limits:
     json_bytes: int = 1 << 20
     #: Of a JSON body on a route that takes references, which may come as base64.
     reference_json_bytes: int = 64 << 20
+    #: Of all bodies over `json_bytes` that are in memory at once; see room.py.
+    large_bodies_bytes: int = 128 << 20
+    #: A large body waits so long for others; in chunked ones this counts to `body_seconds`, so it is less.
+    room_seconds: float = 20.0
     #: The text parts of a form together.
     form_bytes: int = 2 << 20
     #: The files of a form together, in sizes of the largest single one.
@@ -66,6 +73,7 @@ class Service:
     clock: Clock
     public_url: str
     limits: Limits
+    room: Room
     #: Set when the process is about to stop: streams and waits end at once.
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -106,6 +114,11 @@ class Call:
     def request_id(self) -> str:
         """As in the header x-request-id."""
         return str(self.request.scope["state"]["request_id"])
+
+    @property
+    def language(self) -> Language:
+        """In which messages for people are to be written."""
+        return preferred(self.request.scope["headers"])
 
     @property
     def links(self) -> Links:

@@ -12,6 +12,7 @@ import msgspec
 from starlette.responses import Response
 
 from jimeng_gateway.domain.errors import CallerError, GatewayError, StoreError
+from jimeng_gateway.domain.words import Language, error_message
 
 
 class PayloadTooLarge(CallerError):
@@ -91,13 +92,13 @@ def error_type(status: int) -> str:
     return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(error: GatewayError, request_id: str) -> ErrorBody:
+def error_body(error: GatewayError, request_id: str, language: Language = Language.EN) -> ErrorBody:
     """The envelope of an error; what the database said stays in the log."""
     message = "the database is not available" if isinstance(error, StoreError) else error.message
     return ErrorBody(
         ErrorDetail(
             code=error.code,
-            message=message,
+            message=error_message(error.code, message, language),
             type=error_type(error.status),
             param=error.param,
             retryable=error.retryable,
@@ -125,11 +126,18 @@ def error_headers(error: GatewayError, *, accepted: bool) -> dict[str, str]:
     return headers
 
 
-def error_response(error: GatewayError, request_id: str, *, accepted: bool = False) -> Response:
+def language_headers(language: Language) -> dict[str, str]:
+    """Says in which language an error is told, and that this depends on the request."""
+    return {"content-language": language.tag, "vary": "Accept-Language"}
+
+
+def error_response(
+    error: GatewayError, request_id: str, language: Language = Language.EN, *, accepted: bool = False
+) -> Response:
     """The reply to an error."""
     return Response(
-        msgspec.json.encode(error_body(error, request_id)),
+        msgspec.json.encode(error_body(error, request_id, language)),
         error.status,
-        error_headers(error, accepted=accepted),
+        {**error_headers(error, accepted=accepted), **language_headers(language)},
         "application/json",
     )

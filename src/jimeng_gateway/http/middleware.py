@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jimeng_gateway.clock import new_id
 from jimeng_gateway.domain.errors import GatewayError, Owner
 from jimeng_gateway.domain.ports import Clock
+from jimeng_gateway.http.accept import preferred
 from jimeng_gateway.http.errors import RequestTimeout, error_response
 
 log = structlog.get_logger("jimeng_gateway.http")
@@ -83,7 +84,9 @@ class _Exchange:
         if error.owner is Owner.GATEWAY and cause is None:
             log.warning("request not served", request_id=self.request_id, code=error.code, error=str(error))
         accepted = bool(self._scope["state"].get("accepted"))
-        response: Response = error_response(error, self.request_id, accepted=accepted)
+        response: Response = error_response(
+            error, self.request_id, preferred(self._scope["headers"]), accepted=accepted
+        )
         if not isinstance(error, RequestTimeout):
             await self._drain()
         await response(self._scope, self._receive, self.send)

@@ -24,7 +24,7 @@ log = structlog.get_logger("jimeng_gateway.http")
 
 def seen(call: Call, task: Task) -> TaskBody:
     """The task as this caller sees it now."""
-    return task_json(task, call.now, call.links, admin=call.admin)
+    return task_json(task, call.now, call.links, call.language, admin=call.admin)
 
 
 async def create_task(call: Call, body: NewTask) -> Response:
@@ -45,10 +45,10 @@ async def list_tasks(call: Call, query: TaskFilter) -> Response:
         limit=query.limit,
         cursor=query.cursor,
     )
-    now, links = call.now, call.links
+    now, links, language = call.now, call.links, call.language
     return json_reply(
         TaskList(
-            data=[task_json(task, now, links, admin=call.admin) for task in page.items],
+            data=[task_json(task, now, links, language, admin=call.admin) for task in page.items],
             has_more=page.next_cursor is not None,
             next_cursor=page.next_cursor,
         )
@@ -82,7 +82,8 @@ async def get_events(call: Call, query: EventFilter) -> Response:
         await call.gateway.task(call.caller, task_id)
         return EventStream(_frames(call, task_id, after), call.service)
     events = await call.gateway.events(call.caller, task_id, after=after)
-    return json_reply(EventList(data=[event_json(event) for event in events]))
+    language = call.language
+    return json_reply(EventList(data=[event_json(event, language) for event in events]))
 
 
 def _last_event_id(call: Call, after: int) -> int:
@@ -96,16 +97,17 @@ def _last_event_id(call: Call, after: int) -> int:
 
 async def _frames(call: Call, task_id: str, after: int) -> AsyncGenerator[bytes, None]:
     """Events under their own names and numbers; in between the task itself, as `progress` and unnumbered."""
+    language = call.language
     facts = call.gateway.watch(call.caller, task_id, after=after)
     try:
         async for fact in facts:
             if isinstance(fact, TaskEvent):
-                yield frame(fact.name, event_json(fact), number=fact.seq)
+                yield frame(fact.name, event_json(fact, language), number=fact.seq)
             else:
                 yield frame("progress", seen(call, fact))
     except GatewayError as error:
         log.warning("event stream failed", request_id=call.request_id, code=error.code, error=str(error))
-        yield frame("gateway_error", error_body(error, call.request_id))
+        yield frame("gateway_error", error_body(error, call.request_id, call.language))
     finally:
         if isinstance(facts, AsyncGenerator):
             await facts.aclose()

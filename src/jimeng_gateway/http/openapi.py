@@ -32,6 +32,8 @@ _HEADERS = {
     "Accept-Ranges": "`bytes`",
     "Content-Range": "Which part of how much this is.",
     "Content-Disposition": "A name for the file.",
+    "Content-Language": "Of the message: `en`, or `zh-CN` if the request prefers it.",
+    "Vary": "`Accept-Language`",
     "Retry-After": "Seconds after which trying again makes sense.",
     "WWW-Authenticate": "`Bearer`",
     "x-request-id": "Names this request in the log of the gateway.",
@@ -198,7 +200,7 @@ def _schema(reply: Reply, refs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error_headers(status: int) -> tuple[str, ...]:
-    names = ["x-should-retry"]
+    names = ["x-should-retry", "Content-Language", "Vary"]
     if status == 401:
         names.append("WWW-Authenticate")
     if status in (429, 503):

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from jimeng_gateway.domain.errors import InvalidRequest
 from jimeng_gateway.domain.reference import Reference, Role
 from jimeng_gateway.gateway import Caller
-from jimeng_gateway.http.body import parse_json, read_body, shown, stream_body, text
+from jimeng_gateway.http.body import declared_length, parse_json, read_body, shown, stream_body, text
 from jimeng_gateway.http.endpoint import Service
 from jimeng_gateway.http.errors import PayloadTooLarge, RequestTimeout
 from jimeng_gateway.http.givens import (
@@ -31,6 +31,7 @@ from jimeng_gateway.http.givens import (
     pointer_in,
 )
 from jimeng_gateway.http.multipart import Part, read_form
+from jimeng_gateway.http.room import Place
 from jimeng_gateway.intake import tidy_name
 from jimeng_gateway.store.spool import Incoming
 
@@ -53,15 +54,27 @@ class Sent:
 async def read_json(request: Request, service: Service, caller: Caller) -> Sent:
     """A JSON body with its references brought in."""
     limits = service.limits
-    raw = await read_body(request, limit=limits.reference_json_bytes, seconds=limits.body_seconds)
-    if len(raw) > limits.json_bytes:
-        values = await asyncio.to_thread(parse_json, raw)
-    else:
-        values = parse_json(raw)
-    del raw
-    givens = list(from_json({name: value for name, value in values.items() if name in FIELDS}))
-    values = {name: value for name, value in values.items() if name not in FIELDS}
-    return Sent(values, await _brought_in(givens, service, caller))
+    async with AsyncExitStack() as stack:
+        raw = await read_body(
+            request,
+            limit=limits.reference_json_bytes,
+            seconds=limits.body_seconds,
+            reaches=_place(request, service, stack).reaches,
+        )
+        if len(raw) > limits.json_bytes:
+            values = await asyncio.to_thread(parse_json, raw)
+        else:
+            values = parse_json(raw)
+        del raw
+        givens = list(from_json({name: value for name, value in values.items() if name in FIELDS}))
+        values = {name: value for name, value in values.items() if name not in FIELDS}
+        return Sent(values, await _brought_in(givens, service, caller))
+
+
+def _place(request: Request, service: Service, stack: AsyncExitStack) -> Place:
+    limits = service.limits
+    size = min(declared_length(request) or limits.reference_json_bytes, limits.reference_json_bytes)
+    return Place(service.room, stack, small=limits.json_bytes, size=size)
 
 
 async def read_multipart(request: Request, service: Service, caller: Caller) -> Sent:
@@ -71,7 +84,7 @@ async def read_multipart(request: Request, service: Service, caller: Caller) -> 
         request, limit=service.intake.largest * limits.files_per_request, idle=limits.body_seconds
     )
     async with AsyncExitStack() as stack:
-        form = _Form(service, stack)
+        form = _Form(service, stack, _place(request, service, stack))
         await read_form(chunks, request.headers["content-type"], form)
         values = {name: value for name, value in form.fields.items() if value}
         return Sent(values, await _brought_in(form.given, service, caller))
@@ -92,6 +105,7 @@ class _Form:
 
     service: Service
     stack: AsyncExitStack
+    place: Place
     fields: dict[str, str] = field(default_factory=dict)
     given: list[Given | Reference] = field(default_factory=list)
     _part: Part = field(default_factory=lambda: Part("", None))
@@ -132,6 +146,7 @@ class _Form:
         limit = limits.form_bytes if self._meaning is None else limits.reference_json_bytes
         if self._texts > limit:
             raise PayloadTooLarge(f"the text parts of the form are larger than {limit} bytes")
+        await self.place.reaches(self._texts)
 
     async def end(self) -> None:
         """See Receiver."""

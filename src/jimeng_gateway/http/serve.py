@@ -19,7 +19,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from jimeng_gateway.clock import SystemClock, new_id
 from jimeng_gateway.domain.errors import CallerError
-from jimeng_gateway.http.errors import RequestTimeout, error_body
+from jimeng_gateway.http.accept import preferred
+from jimeng_gateway.http.errors import RequestTimeout, error_body, language_headers
 
 #: Request line and headers together.
 HEAD_BYTES = 64 * 1024
@@ -114,10 +115,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         request_id = new_id("req", SystemClock().now())
-        body = msgspec.json.encode(error_body(error, request_id))
+        language = preferred(self.headers or ())
+        body = msgspec.json.encode(error_body(error, request_id, language))
+        spoken = "".join(f"{name}: {value}\r\n" for name, value in language_headers(language).items())
         head = (
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+            f"x-request-id: {request_id}\r\n{spoken}connection: close\r\n\r\n"
         )
         self.transport.write(STATUS_LINE[error.status] + head.encode() + body)
         self.transport.close()

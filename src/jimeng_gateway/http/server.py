@@ -23,6 +23,7 @@ from jimeng_gateway.http.errors import MethodNotAllowed
 from jimeng_gateway.http.givens import FIELDS
 from jimeng_gateway.http.middleware import Guard
 from jimeng_gateway.http.references import read_json, read_multipart, within
+from jimeng_gateway.http.room import Room
 from jimeng_gateway.http.routes import ROUTES
 from jimeng_gateway.intake import Intake
 
@@ -40,7 +41,9 @@ def create_app(
     endpoints: Iterable[Endpoint] = ROUTES,
 ) -> Starlette:
     """The ASGI application. Its `state.service.closing` ends streams and waits when set (see serve.py)."""
-    service = Service(gateway, intake, clock, public_url, limits or Limits())
+    limits = limits or Limits()
+    room = Room(limits.large_bodies_bytes, seconds=limits.room_seconds)
+    service = Service(gateway, intake, clock, public_url, limits, room)
     paths: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method] = endpoint

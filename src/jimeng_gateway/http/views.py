@@ -15,6 +15,7 @@ from jimeng_gateway.domain.errors import ErrorKind, Failure, Owner
 from jimeng_gateway.domain.reference import Media, Reference, Role
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.task import Result, Stage, Task, TaskEvent, progress
+from jimeng_gateway.domain.words import Language, failure_message
 from jimeng_gateway.http.links import Links
 
 
@@ -131,12 +132,14 @@ class TaskBody(msgspec.Struct, kw_only=True):
     deadline_at: str
 
 
-def task_json(task: Task, now: int, links: Links, *, admin: bool = False) -> TaskBody:
+def task_json(
+    task: Task, now: int, links: Links, language: Language = Language.EN, *, admin: bool = False
+) -> TaskBody:
     """The task as its caller sees it at `now`."""
     results = [_result(task, result, links) for result in task.results]
     urls = [result.url for result in results if result.url is not None]
     picture = task.request.kind is Kind.IMAGE
-    failure = task.failure
+    error = failure_json(task.failure, language, admin=admin) if task.failure else None
     return TaskBody(
         id=task.id,
         kind=task.request.kind,
@@ -155,9 +158,9 @@ def task_json(task: Task, now: int, links: Links, *, admin: bool = False) -> Tas
         image_urls=urls if picture else UNSET,
         video_url=UNSET if picture else next(iter(urls), None),
         results=results,
-        error_kind=failure.kind if failure else None,
-        error_message=failure.message if failure else None,
-        error=failure_json(failure, admin=admin) if failure else None,
+        error_kind=error.kind if error else None,
+        error_message=error.message if error else None,
+        error=error,
         late=task.late,
         attempts=task.attempts,
         session_id=task.session_id,
@@ -218,12 +221,12 @@ def _result(task: Task, result: Result, links: Links) -> ResultBody:
     )
 
 
-def failure_json(failure: Failure, *, admin: bool) -> FailureBody:
+def failure_json(failure: Failure, language: Language = Language.EN, *, admin: bool) -> FailureBody:
     """A failure; what the site answered is for the operator alone."""
     return FailureBody(
         kind=failure.kind,
         code=failure.code,
-        message=failure.message,
+        message=failure_message(failure.kind, failure.message, language),
         retryable=failure.retryable,
         owner=failure.owner,
         raw=failure.raw if admin else UNSET,
@@ -256,6 +259,9 @@ class EventList(msgspec.Struct, kw_only=True):
     data: list[EventBody]
 
 
-def event_json(event: TaskEvent) -> EventBody:
-    """An event as callers see it."""
-    return EventBody(seq=event.seq, at=instant(event.at), name=event.name, data=event.data)
+def event_json(event: TaskEvent, language: Language = Language.EN) -> EventBody:
+    """An event as callers see it; of what was recorded only the message of a failure is for people."""
+    data = event.data
+    if language is not Language.EN and "kind" in data and "message" in data:
+        data = {**data, "message": failure_message(str(data["kind"]), str(data["message"]), language)}
+    return EventBody(seq=event.seq, at=instant(event.at), name=event.name, data=data)

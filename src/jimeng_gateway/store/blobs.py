@@ -103,7 +103,12 @@ def unneeded(tx: Tx, *, now: int, retention: int, grace: int, limit: int) -> lis
     tx.run("file_expire", now=now)
     tx.run("task_blob_forget", before=now - retention)
     idle = tx.all("blob_idle", before=now - grace, limit=limit)
-    return [row["sha256"] for row in idle if tx.run("blob_remove", sha256=row["sha256"], before=now - grace)]
+    return [row["sha256"] for row in idle if _removed(tx, row["sha256"], before=now - grace)]
+
+
+def _removed(tx: Tx, sha256: str, *, before: int) -> bool:
+    tx.one("blob_lock", sha256=sha256)
+    return tx.run("blob_remove", sha256=sha256, before=before) == 1
 
 
 def known(tx: Tx, sha256: str) -> bool:

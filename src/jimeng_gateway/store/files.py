@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from jimeng_gateway.domain.errors import ErrorKind, Failure, UpstreamFailure
+from jimeng_gateway.domain.policy import RESULT_TOO_LARGE
 
 #: Smallest result that could be a picture or a video.
 SMALLEST = 32
@@ -84,14 +85,14 @@ class ResultFiles:
     ) -> StoredFile:
         """Writes a download; UpstreamFailure if it is too large, cut short or not of the kind."""
         if length is not None and length > self._largest:
-            raise refused(
-                "too_large", f"the result has {length} bytes, more than the {self._largest} allowed"
-            )
+            raise self._too_large(f"{length} bytes")
         # The last characters of an id are chance, so that folders fill evenly.
         part = self._folder / task_id[-2:] / f"{task_id}-{index}.part"
         await asyncio.to_thread(part.parent.mkdir, parents=True, exist_ok=True)
+        # A process that lost its lease may still be writing to the part: it keeps that file, we get our own.
+        part.unlink(missing_ok=True)
         # Not in a thread: a step that is cancelled while it waits for one would leave the file open.
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             head, size, digest = await self._receive(file, chunks)
             media_type = self._judge(head, size, length, kind)
             await asyncio.to_thread(_flush, file)
@@ -106,12 +107,18 @@ class ResultFiles:
         async for chunk in chunks:
             size += len(chunk)
             if size > self._largest:
-                raise refused("too_large", f"the result has more than the {self._largest} bytes allowed")
+                raise self._too_large(f"{size} bytes or more")
             if len(head) < SMALLEST:
                 head += chunk[:SMALLEST]
             digest.update(chunk)
             await asyncio.to_thread(file.write, chunk)
         return head, size, digest.hexdigest()
+
+    def _too_large(self, has: str) -> UpstreamFailure:
+        return refused(
+            RESULT_TOO_LARGE,
+            f"the result has {has}, but this gateway stores {self._largest} at most (JIMENG_MAX_RESULT_MB)",
+        )
 
     @staticmethod
     def _judge(head: bytes, size: int, length: int | None, kind: str) -> str:

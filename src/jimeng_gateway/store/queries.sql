@@ -213,7 +213,9 @@ WHERE key_id = :key_id
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: task_ready
-SELECT * FROM task WHERE work = 'reserve' AND due_at <= :now ORDER BY due_at, id LIMIT :limit /*pg FOR UPDATE*/;
+-- What is past its deadline waits to be failed: after a long stop that may come second.
+SELECT * FROM task WHERE work = 'reserve' AND due_at <= :now AND deadline_at > :now
+ORDER BY due_at, id LIMIT :limit /*pg FOR UPDATE*/;
 
 -- name: task_collectable
 SELECT * FROM task WHERE work = 'collect' AND due_at <= :now ORDER BY due_at, id LIMIT :limit
@@ -283,19 +285,23 @@ UPDATE session SET poll_owner = NULL WHERE id = :id AND poll_owner = :owner;
 -- ── submissions ─────────────────────────────────────────────────────────────────────────────────
 
 -- name: submission_insert
-INSERT INTO submission (submit_id, task_id, session_id, attempt, seed, state, created_at)
-VALUES (:submit_id, :task_id, :session_id, :attempt, :seed, 'intended', :now);
+INSERT INTO submission (submit_id, task_id, session_id, login, attempt, seed, state, created_at)
+VALUES (:submit_id, :task_id, :session_id, :login, :attempt, :seed, 'intended', :now);
 
 -- name: submission_settle
+-- What was found at the site stays found, whatever a process says later that had lost sight of it.
 UPDATE submission SET state = :state, settled_at = :now, history_id = coalesce(:history_id, history_id),
     error_kind = :error_kind, error_code = :error_code, error_message = :error_message
-WHERE submit_id = :submit_id;
+WHERE submit_id = :submit_id AND (state <> 'accepted' OR CAST(:state AS TEXT) = 'accepted');
 
 -- name: submission_get
 SELECT * FROM submission WHERE submit_id = :submit_id;
 
 -- name: submission_of_task
 SELECT * FROM submission WHERE task_id = :task_id ORDER BY attempt;
+
+-- name: submission_absences
+SELECT count(*) AS n FROM submission WHERE task_id = :task_id AND state = 'absent';
 
 -- Submits that were refused, and uploads that came to nothing before one, oldest first.
 -- name: submission_refusals
@@ -379,6 +385,10 @@ SELECT sha256 FROM blob
 WHERE used_at < :before AND NOT EXISTS (SELECT 1 FROM file WHERE file.sha256 = blob.sha256)
     AND NOT EXISTS (SELECT 1 FROM task_blob WHERE task_blob.sha256 = blob.sha256)
 ORDER BY used_at LIMIT :limit;
+
+-- PostgreSQL judges a deletion by what was committed when it began: whoever holds the row goes first.
+-- name: blob_lock
+SELECT sha256 FROM blob WHERE sha256 = :sha256 /*pg FOR UPDATE*/;
 
 -- name: blob_remove
 DELETE FROM blob

@@ -52,6 +52,7 @@ class Sealed:
     """What is stored of a login, for whoever may open it."""
 
     credential: str
+    fingerprint: str
     web_id: str
     region: str
     route: Route
@@ -62,7 +63,13 @@ def sealed(tx: Tx, session_id: str) -> Sealed | None:
     row = tx.one("session_get", id=session_id)
     if row is None:
         return None
-    return Sealed(row["credential"], row["web_id"], row["region"], Route(row["route"]))
+    return Sealed(row["credential"], row["fingerprint"], row["web_id"], row["region"], Route(row["route"]))
+
+
+def has_login(tx: Tx, session_id: str, login: str) -> bool:
+    """Whether this is the session's login, now and until this transaction ends."""
+    row = tx.one("session_lock", id=session_id)
+    return row is not None and row["fingerprint"] == login
 
 
 def find_all(tx: Tx) -> list[Session]:

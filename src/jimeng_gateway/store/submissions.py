@@ -50,9 +50,11 @@ class Submission:
     settled_at: int | None
     history_id: str | None
     cancel_tries: int
+    #: The login that made it; empty if not known.
+    login: str = ""
 
 
-def intend(tx: Tx, task: Task, *, seed: int, now: int) -> None:
+def intend(tx: Tx, task: Task, *, seed: int, now: int, login: str = "") -> None:
     """Writes the intent of the task's current submission."""
     assert task.submit_id is not None
     assert task.session_id is not None
@@ -61,6 +63,7 @@ def intend(tx: Tx, task: Task, *, seed: int, now: int) -> None:
         submit_id=task.submit_id,
         task_id=task.id,
         session_id=task.session_id,
+        login=login,
         attempt=task.attempts,
         seed=seed,
         now=now,
@@ -93,6 +96,12 @@ def refusals(tx: Tx, task_id: str) -> list[Refusal]:
     """Earlier submissions of a task that surely were not accepted, and setbacks before one; oldest first."""
     rows = tx.all("submission_refusals", task_id=task_id)
     return [Refusal(row["session_id"], ErrorKind(row["error_kind"])) for row in rows]
+
+
+def absences(tx: Tx, task_id: str) -> int:
+    """Submissions of a task that were believed not to exist."""
+    row = tx.one("submission_absences", task_id=task_id)
+    return 0 if row is None else int(row["n"])
 
 
 def set_back(tx: Tx, task: Task, failure: Failure, *, now: int) -> None:
@@ -146,4 +155,5 @@ def _from_row(row: Row) -> Submission:
         settled_at=row["settled_at"],
         history_id=row["history_id"],
         cancel_tries=row["cancel_tries"],
+        login=row["login"],
     )

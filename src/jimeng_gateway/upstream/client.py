@@ -113,7 +113,21 @@ class HttpUpstream:
             found = await self._found(identity, order.submit_id, refused)
             if found is None and not order.still_ours():
                 raise
-        return found or await self._submit_signed(identity, order, body)
+            if found is not None:
+                return found
+            return await self._signed_after(refused, identity, order, body)
+
+    async def _signed_after(
+        self, refused: UpstreamFailure, identity: Identity, order: Order, body: dict[str, object]
+    ) -> Accepted:
+        """The second door; if nothing could leave by it, the refusal of the first one is what counts."""
+        try:
+            return await self._submit_signed(identity, order, body)
+        except UpstreamFailure as failed:
+            if failed.failure.code != "signer_unavailable":
+                raise
+            message = f"{refused.failure.message}; {failed.failure.message}"
+            raise UpstreamFailure(replace(refused.failure, message=message[:500])) from failed
 
     async def _submit_plainly(self, identity: Identity, order: Order, body: dict[str, object]) -> Accepted:
         answer = await self._send(self._build(identity, "generate", body, order.request.kind), once=True)
@@ -124,7 +138,7 @@ class HttpUpstream:
             message = "this submit has to go through a browser, and none is set up"
             raise UpstreamFailure(Failure(ErrorKind.UPSTREAM_ERROR, "signer_unavailable", message))
         request = self._build(identity, "generate", body, order.request.kind)
-        signed = SignedRequest(request.method, request.url, request.headers, request.body)
+        signed = SignedRequest(request.method, request.url, request.headers, request.body, order.still_ours)
         reply = await self._signer.send(identity, signed)
         return parse.accepted(parse.envelope(reply, 200), self._protocol)
 

@@ -77,6 +77,10 @@ async def _refreshed(bench: Bench, task: Task, identity: Identity, result: Resul
     assert task.submit_id is not None
     records = await bench.upstream.records(identity, submit_ids=[task.submit_id])
     record = records.get(task.submit_id)
+    if record is None and task.history_id is not None:
+        # Its polls may have found it by this id alone.
+        found = await bench.upstream.records(identity, history_ids=[task.history_id])
+        record = found.get(task.history_id)
     item = _same_item(record.items if record else (), result)
     if item is None:
         raise UpstreamFailure(

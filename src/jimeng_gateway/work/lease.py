@@ -31,7 +31,8 @@ class Lease:
         self.length = length
         self._db = db
         self._clock = clock
-        self._alone = alone
+        #: Whether no other process can exist beside this one.
+        self.alone = alone
         self._until = float("-inf")
         self._expires_at = 0
 
@@ -54,7 +55,7 @@ class Lease:
                 pid=os.getpid(),
                 now=now,
                 lease=self.length,
-                alone=self._alone,
+                alone=self.alone,
             )
         )
         self._extend(asked, now)
@@ -78,7 +79,7 @@ class Lease:
             if self.valid():
                 return
             raise
-        if not renewed and self._alone:
+        if not renewed and self.alone:
             # The machine slept. Nobody else can have taken over, so the lease starts again.
             await self.enter()
             return

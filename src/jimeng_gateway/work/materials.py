@@ -73,7 +73,7 @@ class Materials:
     path: Callable[[str], Path] = _nowhere
     #: Milliseconds for which an upload is used again.
     valid: int = 6 * HOUR_MS
-    #: By session and hash.
-    flights: Flights[tuple[str, str], Any] = field(default_factory=Flights)
+    #: By session, its login and hash.
+    flights: Flights[tuple[str, str, str], Any] = field(default_factory=Flights)
     #: Files that this process sends at the same time.
     hands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))

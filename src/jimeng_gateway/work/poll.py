@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from jimeng_gateway.domain import lifecycle, policy
 from jimeng_gateway.domain.errors import ErrorKind, Failure, GatewayError, UpstreamFailure
 from jimeng_gateway.domain.record import Record
-from jimeng_gateway.domain.session import Identity
+from jimeng_gateway.domain.session import Identity, Session
 from jimeng_gateway.domain.task import Stage, Task
 from jimeng_gateway.store import sessions, submissions, tasks
 from jimeng_gateway.store.database import Tx
@@ -38,7 +38,7 @@ async def poll_session(bench: Bench, session_id: str, errors: int) -> None:
         failure = _failure(error)
         await _postpone(bench, session_id, batch.asked, failure, errors + 1)
     else:
-        await _observe(bench, session_id, batch, records)
+        await _observe(bench, identity, batch, records)
 
 
 async def _ask(bench: Bench, identity: Identity, asked: Sequence[Task]) -> dict[str, Record]:
@@ -68,21 +68,25 @@ async def _ask_by_history(bench: Bench, identity: Identity, lost: Mapping[str, s
     return {lost[history_id]: record for history_id, record in found.items() if history_id in lost}
 
 
-async def _observe(bench: Bench, session_id: str, batch: policy.Batch, records: Mapping[str, Record]) -> None:
-    now = bench.clock.now()
+async def _observe(
+    bench: Bench, identity: Identity, batch: policy.Batch, records: Mapping[str, Record]
+) -> None:
+    session_id, now = identity.session_id, bench.clock.now()
     chances = [bench.chance.random() for _ in batch.asked]
 
-    def body(tx: Tx) -> list[tuple[Task, Task]]:
-        moved = []
+    def body(tx: Tx) -> tuple[list[tuple[Task, Task]], Session | None]:
+        moved, session = [], None
         for task, chance in zip(batch.asked, chances, strict=True):
             record = records.get(task.submit_id or "")
-            following = _observe_one(tx, bench, task, record, now=now, chance=chance)
+            following = _observe_one(tx, bench, task, record, login=identity.login, now=now, chance=chance)
             if following is not None and following.stage is not task.stage:
                 moved.append((task, following))
+                session = _suffered(tx, session_id, following, now=now) or session
         _release(tx, bench, session_id, 0, now + batch.gap)
-        return moved
+        return moved, session
 
-    moved = await bench.record(body)
+    moved, session = await bench.record(body)
+    _tell_of(bench, session)
     _learn(bench, moved, records)
     for before, following in moved:
         bench.telemetry.emit(
@@ -98,14 +102,23 @@ def _learn(bench: Bench, moved: Sequence[tuple[Task, Task]], records: Mapping[st
 
 
 def _observe_one(
-    tx: Tx, bench: Bench, asked: Task, record: Record | None, *, now: int, chance: float
+    tx: Tx, bench: Bench, asked: Task, record: Record | None, *, login: str, now: int, chance: float
 ) -> Task | None:
+    doubted = record is None and asked.stage is Stage.SUBMITTING and asked.submit_id is not None
+    submission = submissions.get(tx, asked.submit_id or "") if doubted else None
     following = tasks.change(
         tx,
         asked.id,
         lambda task: (
             lifecycle.observe(
-                task, record, limits=bench.limits, cadence=bench.cadence, now=now, chance=chance
+                task,
+                record,
+                limits=bench.limits,
+                cadence=bench.cadence,
+                now=now,
+                chance=chance,
+                absences=submissions.absences(tx, task.id) if doubted else 0,
+                other_login=submission is not None and submission.login not in ("", login),
             )
             if task.submit_id == asked.submit_id
             else None
@@ -114,15 +127,26 @@ def _observe_one(
     )
     if following is None or asked.submit_id is None:
         return following
-    if asked.stage is Stage.SUBMITTING and following.stage is Stage.QUEUED:
+    gone = following.stage in (Stage.QUEUED, Stage.FAILED) and record is None
+    if asked.stage is Stage.SUBMITTING and gone:
         submissions.settle(tx, asked.submit_id, SubmissionState.ABSENT, now=now)
     elif asked.stage is Stage.SUBMITTING and following.stage is not Stage.SUBMITTING:
         submissions.settle(
             tx, asked.submit_id, SubmissionState.ACCEPTED, now=now, history_id=following.history_id
         )
-    if following.stage is Stage.FAILED and following.failure is not None and asked.session_id is not None:
-        sessions.suffer(tx, asked.session_id, following.failure, now=now)
     return following
+
+
+def _suffered(tx: Tx, session_id: str, following: Task, *, now: int) -> Session | None:
+    """What the end of a task does to its session; the session if that changed it."""
+    if following.stage is not Stage.FAILED or following.failure is None:
+        return None
+    return sessions.suffer(tx, session_id, following.failure, now=now)
+
+
+def _tell_of(bench: Bench, session: Session | None) -> None:
+    if session is not None:
+        bench.telemetry.emit(f"session.{session.state}", session=session.id, reason=session.reason)
 
 
 async def _postpone(
@@ -131,7 +155,7 @@ async def _postpone(
     now = bench.clock.now()
     until = now + policy.after_poll_error(errors, bench.chance.random())
 
-    def body(tx: Tx) -> None:
+    def body(tx: Tx) -> Session | None:
         for task in asked:
             tasks.change(
                 tx,
@@ -139,13 +163,15 @@ async def _postpone(
                 lambda found: lifecycle.postpone(found, until=until, limits=bench.limits, now=now),
                 now=now,
             )
-        sessions.suffer(tx, session_id, failure, now=now)
+        session = sessions.suffer(tx, session_id, failure, now=now)
         _release(tx, bench, session_id, errors, until)
+        return session
 
-    await bench.record(body)
+    session = await bench.record(body)
     bench.telemetry.emit(
         "poll.failed", session=session_id, kind=failure.kind, code=failure.code, tasks=len(asked)
     )
+    _tell_of(bench, session)
 
 
 def _pollable(tx: Tx, session_id: str) -> list[Task]:

@@ -116,7 +116,8 @@ async def _bring_all(bench: Bench, identity: Identity, references: tuple[Referen
 
 async def _bring(bench: Bench, identity: Identity, reference: Reference) -> _Brought:
     brought, first = await bench.materials.flights.join(
-        (identity.session_id, reference.sha256), lambda: _fetch_or_upload(bench, identity, reference)
+        (identity.session_id, identity.login, reference.sha256),
+        lambda: _fetch_or_upload(bench, identity, reference),
     )
     assert isinstance(brought, _Brought)
     return brought if first else replace(brought, reused=True)
@@ -137,12 +138,14 @@ async def _upload(bench: Bench, identity: Identity, reference: Reference) -> Upl
     materials = bench.materials
     async with materials.hands:
         uploaded = await bench.upstream.upload(identity, reference, materials.path(reference.sha256))
-    now = bench.clock.now()
-    await bench.record(
-        lambda tx: uploads.keep(
-            tx, identity.session_id, reference.sha256, uploaded, now=now, valid=materials.valid
-        )
-    )
+    session_id, now = identity.session_id, bench.clock.now()
+
+    def body(tx: Tx) -> None:
+        # A login that replaced ours meanwhile may be another account, which could not use this.
+        if sessions.has_login(tx, session_id, identity.login):
+            uploads.keep(tx, session_id, reference.sha256, uploaded, now=now, valid=materials.valid)
+
+    await bench.record(body)
     return uploaded
 
 

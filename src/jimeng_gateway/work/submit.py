@@ -56,7 +56,7 @@ async def submit(bench: Bench, task: Task) -> None:
         seed=bench.chance.randrange(SEEDS) if task.request.seed is None else task.request.seed,
         uploads=uploaded,
     )
-    if not await _intend(bench, task, order) or not bench.lease.valid():
+    if not await _intend(bench, task, order, identity.login) or not bench.lease.valid():
         return
     await _send(bench, task, order, identity)
 
@@ -77,7 +77,7 @@ async def _send(bench: Bench, task: Task, order: Order, identity: Identity) -> N
         await _accepted(bench, task, order.submit_id, accepted)
 
 
-async def _intend(bench: Bench, task: Task, order: Order) -> bool:
+async def _intend(bench: Bench, task: Task, order: Order, login: str) -> bool:
     now = bench.clock.now()
 
     def body(tx: Tx) -> bool:
@@ -92,7 +92,7 @@ async def _intend(bench: Bench, task: Task, order: Order) -> bool:
             now=now,
         )
         if following is not None:
-            submissions.intend(tx, following, seed=order.seed, now=now)
+            submissions.intend(tx, following, seed=order.seed, now=now, login=login)
         return following is not None
 
     return await bench.record(body)

@@ -9,7 +9,7 @@ from jimeng_gateway.domain import lifecycle
 from jimeng_gateway.domain.catalogue import Model
 from jimeng_gateway.domain.errors import ErrorKind, GatewayError, UpstreamFailure
 from jimeng_gateway.domain.request import Kind
-from jimeng_gateway.domain.session import MINUTE
+from jimeng_gateway.domain.session import MINUTE, SessionState
 from jimeng_gateway.domain.task import Stage
 from jimeng_gateway.store import catalogue, sessions, submissions, tasks
 from jimeng_gateway.store.database import Tx
@@ -26,11 +26,15 @@ async def take_over(bench: Bench, *, own: bool = False) -> int:
     """Frees what dead processes held, and with `own` what this one does; the number of tasks."""
     now = bench.clock.now()
     me = "" if own else bench.lease.owner
+    # Where only one process can be, the one before is surely dead, and so is every request of its.
+    in_flight = 0 if bench.lease.alone else bench.limits.in_flight
 
     def body(tx: Tx) -> int:
         orphans = tx.all("task_orphans", now=now, me=me)
         for row in orphans:
-            _abandon(tx, row["id"], row["owner"], now=now, why="the process that worked on it is gone")
+            why = "the process that worked on it is gone"
+            # It may only have lost its lease, and have a request on its way still.
+            _abandon(tx, row["id"], row["owner"], now=now, why=why, in_flight=in_flight)
         tx.run("poll_orphans", now=now, me=me)
         tx.run("node_forget", before=now - FORGET_MS)
         return len(orphans)
@@ -62,12 +66,14 @@ async def release_polls(bench: Bench, session_ids: list[str]) -> None:
     await bench.record(body)
 
 
-def _abandon(tx: Tx, task_id: str, owner: str, *, now: int, why: str) -> None:
+def _abandon(tx: Tx, task_id: str, owner: str, *, now: int, why: str, in_flight: int = 0) -> None:
     """Frees a task if that owner still has it: since it was seen, another node may have taken it over."""
     following = tasks.change(
         tx,
         task_id,
-        lambda task: lifecycle.abandon(task, now=now, why=why) if task.owner == owner else None,
+        lambda task: (
+            lifecycle.abandon(task, now=now, why=why, in_flight=in_flight) if task.owner == owner else None
+        ),
         now=now,
     )
     if following is not None and following.stage is Stage.SUBMITTING and following.submit_id is not None:
@@ -141,8 +147,11 @@ async def probe(bench: Bench, session_id: str) -> None:
 
     def body(tx: Tx) -> None:
         session = sessions.get(tx, session_id)
-        if session is not None:
-            sessions.learn_account(tx, session_id, account, now=now)
+        if session is None:
+            return
+        sessions.learn_account(tx, session_id, account, now=now)
+        # Another node may have probed it too, and a submit of its been refused since: that rest counts.
+        if session.state is SessionState.COOLING and (session.cooling_until or 0) <= now:
             # The count of rests stays until a submit is taken: a session that is refused again rests longer.
             sessions.recover(tx, session_id, now=now, rests=session.rests)
 

@@ -146,7 +146,14 @@ def _by_id(data: object) -> Iterator[tuple[str, object]]:
     )
     for _, entry in entries:
         raw = mapping(entry)
-        for own in (raw.get("submit_id"), raw.get("history_record_id")):
+        task = mapping(raw.get("task"))
+        ids = (
+            task.get("submit_id"),
+            task.get("history_id"),
+            raw.get("submit_id"),
+            raw.get("history_record_id"),
+        )
+        for own in ids:
             if text(own):
                 yield text(own), entry
     yield from ((key, entry) for key, entry in entries if key and entry is not None)
