@@ -14,7 +14,9 @@ import doors
 import flight
 import pace
 import seats
+import signing
 import streams
+import uploads
 from report import PAGE, Figure, Section, as_page, as_text
 from service import machine
 
@@ -40,6 +42,8 @@ MEASUREMENTS = {
     "flight": Measurement("Ten thousand in flight", flight.HOW, flight.measure),
     "seats": Measurement("Reservation", seats.HOW, seats.measure),
     "streams": Measurement("Event streams", streams.HOW, streams.measure),
+    "signing": Measurement("Signed submits", signing.HOW, signing.measure),
+    "uploads": Measurement("Uploads", uploads.HOW, uploads.measure),
 }
 
 
