@@ -17,3 +17,4 @@ compile() {
 compile dev pyproject.toml requirements/build.in --group dev "$@"
 compile runtime pyproject.toml --constraints requirements/dev.txt "$@"
 compile build requirements/build.in --constraints requirements/dev.txt "$@"
+scripts/acceptance.sh --lock "$@"

@@ -1,4 +1,8 @@
-"""Fixtures for everybody: the two engines, and one PostgreSQL server for the whole run."""
+"""What holds for all tests: the two engines, a PostgreSQL server per process that runs tests, and the order.
+
+`make test` runs them in several processes at once. Each takes the next test, or the next group of tests that
+share something costly (`xdist_group`), as soon as it is free; so what takes longest has to begin first.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Helpers that assert are rewritten like tests, so that a failure says what it saw; before they are imported.
 pytest.register_assert_rewrite("support", "ledger")
 
 from support import postgres  # noqa: E402
 from support.database import Engine, empty, migrate, postgres_engine, sqlite_engine  # noqa: E402
+
+# How long an example takes depends on who else is working here, and says nothing about the code.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, then everything that starts real processes; otherwise as they stand."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(400))
+    items.sort(key=lambda item: (not item.get_closest_marker("long"), not item.get_closest_marker("e2e")))
 
 
 @pytest.fixture(scope="session")

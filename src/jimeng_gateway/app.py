@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import math
 import os
 import random
 import signal
@@ -24,13 +25,15 @@ from jimeng_gateway.browser.signer import ChromiumSigner
 from jimeng_gateway.clock import SystemClock
 from jimeng_gateway.credentials import Credentials
 from jimeng_gateway.domain.addresses import AllowedHosts
+from jimeng_gateway.domain.archive import ArchiveAddress
 from jimeng_gateway.domain.errors import StoreError, Unavailable
 from jimeng_gateway.domain.policy import Cadence, Limits
 from jimeng_gateway.domain.ports import Clock, Emitter, Signer, Upstream
 from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.route import Route
-from jimeng_gateway.egress import Egress
+from jimeng_gateway.egress import Egress, Patience
 from jimeng_gateway.gateway import Gateway, GatewayParts
+from jimeng_gateway.http.callbacks import renderers
 from jimeng_gateway.http.endpoint import Limits as HttpLimits
 from jimeng_gateway.http.serve import Server
 from jimeng_gateway.http.server import create_app
@@ -38,7 +41,9 @@ from jimeng_gateway.intake import Intake
 from jimeng_gateway.models import CatalogueCache
 from jimeng_gateway.secrets import Vault, digest, load_or_create_key
 from jimeng_gateway.settings import Settings
+from jimeng_gateway.sigv4 import Keys
 from jimeng_gateway.store import blobs
+from jimeng_gateway.store.archive import Archive, ArchiveTimeouts
 from jimeng_gateway.store.files import ResultFiles
 from jimeng_gateway.store.spool import Spool
 from jimeng_gateway.store.sqlite import SqliteDatabase
@@ -48,6 +53,8 @@ from jimeng_gateway.upstream.transport import Timeouts, proxy_for
 from jimeng_gateway.upstream.wire import protocol
 from jimeng_gateway.upstream.wire.protocol import Protocol
 from jimeng_gateway.work.bench import Bench
+from jimeng_gateway.work.deliver import ANSWER_S, Courier
+from jimeng_gateway.work.keeping import ResultKeeper
 from jimeng_gateway.work.lease import Lease
 from jimeng_gateway.work.materials import Materials
 from jimeng_gateway.work.spooling import SpoolKeeper
@@ -170,6 +177,18 @@ def cadence_from(settings: Settings) -> Cadence:
     )
 
 
+def archive_from(settings: Settings, clock: Clock) -> Archive | None:
+    """Where finished files go, or at least where earlier ones lie; None without keys."""
+    if not settings.archive_key_id:
+        return None
+    return Archive(
+        Keys(settings.archive_key_id, settings.archive_secret),
+        clock,
+        home=ArchiveAddress.parse(settings.archive_url) if settings.archive_url else None,
+        timeouts=ArchiveTimeouts(connect=settings.connect_timeout, idle=settings.download_timeout),
+    )
+
+
 def intake_from(settings: Settings, spool: Spool, db: Engine, clock: Clock) -> Intake:
     """What takes in references."""
 
@@ -179,6 +198,13 @@ def intake_from(settings: Settings, spool: Spool, db: Engine, clock: Clock) -> I
 
     egress = Egress(AllowedHosts.parse(settings.egress_allowed_hosts))
     return Intake(spool, egress, register, largest=settings.max_reference_mb * 1024 * 1024)
+
+
+def courier_from(settings: Settings, gateway: Gateway) -> Courier:
+    """What tells callback addresses; it reaches what references may be fetched from, and no more."""
+    patience = Patience(connect=ANSWER_S, idle=ANSWER_S, total=ANSWER_S)
+    egress = Egress(AllowedHosts.parse(settings.egress_allowed_hosts), patience=patience)
+    return Courier(egress, renderers(gateway))
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +222,12 @@ async def open_parts(settings: Settings, telemetry: Telemetry | None = None) -> 
         upstream = upstream_from(settings, clock, signer)
         stack.push_async_callback(upstream.close)
         credentials = Credentials(db, vault, clock)
-        files = ResultFiles(settings.data_dir / "results", largest=settings.max_result_mb * 1024 * 1024)
+        archive = archive_from(settings, clock)
+        if archive is not None:
+            stack.push_async_callback(archive.close)
+        files = ResultFiles(
+            settings.data_dir / "results", largest=settings.max_result_mb * 1024 * 1024, archive=archive
+        )
         spool = Spool(settings.data_dir / "spool")
         intake = intake_from(settings, spool, db, clock)
         gateway = Gateway(
@@ -212,6 +243,8 @@ async def open_parts(settings: Settings, telemetry: Telemetry | None = None) -> 
                 limits=limits_from(settings),
                 session_slots=settings.session_slots,
                 file_retention=int(settings.file_retention * 1000),
+                aliases=dict(settings.model_aliases),
+                link_ttl=math.ceil(settings.link_ttl),
                 admin_digest=digest(settings.admin_token) if settings.admin_token else "",
                 signer=lambda: _signer_check(signer),
             )
@@ -270,7 +303,17 @@ def worker_of(parts: Parts, lease: Lease, upstream: Upstream | None = None) -> W
         collect=settings.download_concurrency,
     )
     keeper = SpoolKeeper(parts.spool, retention=int(settings.reference_retention * 1000))
-    return Worker(bench, hands, catalogue_every=int(settings.catalogue_refresh * 1000), keeper=keeper)
+    results = ResultKeeper(
+        retention=int(settings.result_retention * 1000), most=settings.result_max_gb * 1024**3
+    )
+    return Worker(
+        bench,
+        hands,
+        catalogue_every=int(settings.catalogue_refresh * 1000),
+        keeper=keeper,
+        results=results,
+        courier=courier_from(settings, parts.gateway),
+    )
 
 
 async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:

@@ -35,3 +35,14 @@ def _base32(value: int, pairs: int) -> str:
 def new_id(prefix: str, now: int) -> str:
     """`task_01k9…`: 10 digits of time, 12 of chance, so that ids sort by age and cannot be guessed."""
     return f"{prefix}_{_base32(now, 5)}{_base32(secrets.randbits(60), 6)}"
+
+
+def id_time(made: str) -> int | None:
+    """When an id was made, in milliseconds since the epoch; None if `new_id` made nothing of that form."""
+    digits = made.rpartition("_")[2]
+    if len(digits) != 22 or not set(digits) <= set(_ALPHABET):
+        return None
+    at = 0
+    for digit in digits[:10]:
+        at = at * 32 + _ALPHABET.index(digit)
+    return at

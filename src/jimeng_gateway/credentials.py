@@ -34,7 +34,7 @@ class Credentials:
         """
         credential = parse_credential(text)
         return StoredCredential(
-            sealed=self.vault.seal(text.strip(), row=session_id),
+            sealed=self.vault.seal(credential.cookie or credential.session_id, row=session_id),
             fingerprint=self.vault.fingerprint(credential.session_id),
             web_id=credential.web_id or web_id or draw_web_id(secrets.randbits(64)),
             expires_at=credential.expires_at,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -65,7 +65,7 @@ async def system_resolve(host: str, port: int) -> list[str]:
 
 
 class Egress:
-    """Opens callers' URLs for reading."""
+    """Opens callers' URLs for reading, and posts to them."""
 
     def __init__(
         self,
@@ -90,6 +90,27 @@ class Egress:
                     yield _chunks(response, first)
         except TimeoutError:
             raise _late(first) from None
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Sends a body there; the status of the answer, whatever it is. Redirects are not followed.
+
+        Unreachable if nobody answers in time, AddressRefused.
+        """
+        target = _checked(url)
+        self._judge_literal(target)
+        try:
+            async with asyncio.timeout(self._patience.total), self._session() as session:
+                response = await session.post(target, data=body, headers=headers, allow_redirects=False)
+                with contextlib.closing(response):
+                    return response.status
+        except TimeoutError:
+            raise Unreachable(
+                f"{target.host} did not answer within {self._patience.total:g} seconds", retryable=True
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(
+                f"{target.host} could not be reached: {type(error).__name__}", retryable=True
+            ) from error
 
     def _session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from jimeng_gateway.domain.archive import ArchiveAddress
+
 T = TypeVar("T")
 W = TypeVar("W", bound=str)
 
@@ -178,6 +180,28 @@ def _read_routes(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((model.strip(), route.strip().lower()) for model, _, route in pairs)
 
 
+def _read_aliases(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of name and model."""
+    pairs = [entry.strip().partition("=") for entry in text.split(",") if entry.strip()]
+    for name, _, model in pairs:
+        if not name.strip() or not model.strip() or "*" in name.strip()[:-1]:
+            raise RefusedError("holds what is no `name=model`")
+    return tuple((name.strip(), model.strip()) for name, _, model in pairs)
+
+
+def _read_login(text: str) -> str:
+    if text and not re.fullmatch(r"[!-~]{1,512}", text):
+        raise RefusedError("has characters that no key has")
+    return text
+
+
+def _read_archive(text: str) -> str:
+    try:
+        return str(ArchiveAddress.parse(text)) if text else text
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+
+
 def _read_program(text: str) -> str:
     if not text.isprintable():
         raise RefusedError("has characters that no path has")
@@ -212,6 +236,11 @@ HOSTS = Form(
 )
 ROUTES = Form(
     "`model=route` with commas between them, a route being `browser` or `direct`; or empty", _read_routes
+)
+LOGIN = Form("printable ASCII characters without spaces, or empty", _read_login)
+ALIASES = Form("`name=model` with commas between them; a name may end in `*`; or empty", _read_aliases)
+ARCHIVE = Form(
+    "`s3://bucket/prefix?endpoint=https://host:port&region=us-east-1&style=path`, or empty", _read_archive
 )
 PROGRAM = Form("a name or a path, or empty", _read_program)
 TOKEN = Form("16 to 512 printable ASCII characters without spaces, or empty", _read_token)

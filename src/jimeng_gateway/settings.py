@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from jimeng_gateway.forms import (
+    ALIASES,
+    ARCHIVE,
     BASE,
     BOOLEAN,
     DATABASE,
@@ -23,6 +25,7 @@ from jimeng_gateway.forms import (
     FILE,
     HOST,
     HOSTS,
+    LOGIN,
     PATH,
     PROGRAM,
     PUBLIC,
@@ -135,6 +138,12 @@ class Settings:
     catalogue_refresh: float = _setting(
         duration(60), 21_600.0, "How often the live model catalogue is read again."
     )
+    model_aliases: tuple[tuple[str, str], ...] = _setting(
+        ALIASES,
+        (),
+        "Other names for models, beside those that other services' programs have built in (`sora-2`, "
+        "`gpt-image-1`, Ark's ids). `default-image` and `default-video` stand for the usual model.",
+    )
     submit_route: Literal["auto", "browser", "direct"] = _setting(
         one_of("auto", "browser", "direct"),
         "auto",
@@ -187,6 +196,32 @@ class Settings:
         duration(1, 3600), 30.0, "How long the site is asked for a submission whose reply was lost."
     )
     max_result_mb: int = _setting(whole(1, 1_048_576), 2048, "Largest file that is downloaded, in MiB.")
+    archive_url: str = _setting(
+        ARCHIVE,
+        "",
+        "S3-compatible storage for finished files. Empty: they stay in the data directory.",
+        group="Results",
+    )
+    archive_key_id: str = _setting(LOGIN, "", "Access key id for the archive.", secret=True)
+    archive_secret: str = _setting(
+        LOGIN,
+        "",
+        "Secret access key for the archive. Both stay needed as long as files lie there.",
+        secret=True,
+    )
+    link_ttl: float = _setting(
+        duration(0),
+        0.0,
+        "How long the signed links to results are good, at least; then they are made anew. `0`: for ever.",
+    )
+    result_retention: float = _setting(
+        duration(0, 3660 * DAY), 0.0, "Age at which the files of a result are removed. `0`: never."
+    )
+    result_max_gb: int = _setting(
+        whole(0, 1_048_576),
+        0,
+        "Room for all results together, in GiB; beyond it the oldest are removed. `0`: any.",
+    )
     max_reference_mb: int = _setting(
         whole(1, 10_240),
         200,
@@ -358,7 +393,7 @@ def _same_case(name: str, known: Mapping[str, Spec]) -> str:
 
 def _contradictions(settings: Settings) -> list[Problem]:
     """Values that are each all right and cannot hold together."""
-    return [
+    found = [
         Problem(
             PREFIX + name.upper(),
             "is longer than JIMENG_POLL_LONGEST",
@@ -367,6 +402,12 @@ def _contradictions(settings: Settings) -> list[Problem]:
         for name in ("poll_image_every", "poll_video_every")
         if getattr(settings, name) > settings.poll_longest
     ]
+    if bool(settings.archive_key_id) != bool(settings.archive_secret) or (
+        settings.archive_url and not settings.archive_key_id
+    ):
+        allowed = "JIMENG_ARCHIVE_KEY_ID and JIMENG_ARCHIVE_SECRET, both or neither"
+        found.append(Problem(PREFIX + "ARCHIVE_KEY_ID", "the archive needs both of its keys", allowed))
+    return found
 
 
 def _masked(spec: Spec, value: object) -> object:

@@ -31,6 +31,9 @@ from jimeng_gateway.upstream.wire.identity import Credential, identity
 from jimeng_gateway.upstream.wire.payload import generate_body
 from jimeng_gateway.upstream.wire.request import build
 
+#: What the keeper of a browser is called, in its arguments.
+KEEPER = "jimeng-chromium"
+
 GENERATE = "/mweb/v1/aigc_draft/generate"
 
 
@@ -125,7 +128,7 @@ async def failure_of(sending: Any) -> Failure:
     raise AssertionError(f"it was answered {reply!r}")
 
 
-async def until(ready: Callable[[], Any], what: str, seconds: float = 10) -> Any:
+async def until(ready: Callable[[], Any], what: str, seconds: float = 30) -> Any:
     """The first true value of `ready`, looked at every 10 ms; for what another process or thread does."""
     deadline = time.monotonic() + seconds
     while not (found := ready()):
@@ -136,37 +139,41 @@ async def until(ready: Callable[[], Any], what: str, seconds: float = 10) -> Any
 
 def processes(folder: Path) -> list[int]:
     """Processes that live on a profile in this folder; the dead that nobody has buried do not count."""
-    listed = subprocess.run(
-        ["ps", "-eo", "pid=,stat=,args=", "-ww"], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    found = [line.split(maxsplit=2) for line in listed if f"{folder}/{PREFIX}" in line]
-    return [int(pid) for pid, state, _ in found if not state.startswith("Z")]
+    return list(_said_to(folder))
+
+
+def helpers(folder: Path, kind: str = "") -> list[int]:
+    """Those that the browser's own process has started for a part of its work, or those of one kind."""
+    return [pid for pid, said in _said_to(folder).items() if f"--type={kind}" in said]
 
 
 def renderers(folder: Path) -> list[int]:
     """The processes of its pages."""
-    return [pid for pid in processes(folder) if "--type=renderer" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return helpers(folder, "renderer")
+
+
+def main_process(folder: Path) -> int:
+    """The browser's own process, the one that has all others as descendants but its keeper."""
+    (only,) = (
+        pid
+        for pid, said in _said_to(folder).items()
+        if f"--user-data-dir={folder}/{PREFIX}" in said and "--type=" not in said and KEEPER not in said
+    )
+    return only
+
+
+def _said_to(folder: Path) -> dict[int, str]:
+    """The arguments of each, seen in one look: a process that ends meanwhile is in it or not."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,stat=,args=", "-ww"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    found = [line.split(maxsplit=2) for line in listed if f"{folder}/{PREFIX}" in line]
+    return {int(pid): said for pid, state, said in found if not state.startswith("Z")}
 
 
 def profiles(folder: Path) -> list[str]:
     """Browser profiles on the disk."""
     return [found.name for found in folder.glob(f"{PREFIX}*")]
-
-
-def main_process(folder: Path) -> int:
-    """The browser's own process, the one that has all others as descendants but its keeper."""
-    listed = subprocess.run(
-        ["ps", "-eo", "pid=,args=", "-ww"], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    found = [
-        line.split(maxsplit=1)
-        for line in listed
-        if f"--user-data-dir={folder}/{PREFIX}" in line
-        and "--type=" not in line
-        and "jimeng-chromium" not in line
-    ]
-    (only,) = found
-    return int(only[0])
 
 
 __all__ = [
@@ -175,6 +182,7 @@ __all__ = [
     "Told",
     "confined",
     "failure_of",
+    "helpers",
     "main_process",
     "options",
     "processes",

@@ -23,6 +23,9 @@ from jimeng_gateway.simulator.traffic import Seen
 from jimeng_gateway.upstream.client import HttpUpstream
 from jimeng_gateway.upstream.wire import protocol
 
+#: They share one browser.
+pytestmark = pytest.mark.xdist_group("signing")
+
 
 def upstream(shared: Shared, signer: Signer | None) -> HttpUpstream:
     return HttpUpstream(

@@ -14,6 +14,9 @@ from cryptography import x509
 from jimeng_gateway.browser import trust
 from jimeng_gateway.browser.trust import System
 
+#: They share authorities, which take their time to make.
+pytestmark = pytest.mark.xdist_group("trust")
+
 
 @pytest.fixture(scope="module")
 def pems(tmp_path_factory: pytest.TempPathFactory) -> list[str]:

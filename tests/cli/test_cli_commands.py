@@ -40,7 +40,8 @@ COMMANDS = [
     ["migrate"],
     ["version"],
     *(["session", name] for name in ("add", "list", "test", "enable", "disable", "remove")),
-    *(["key", name] for name in ("create", "list", "revoke")),
+    *(["key", name] for name in ("create", "list", "set", "revoke")),
+    *(["results", name] for name in ("prune", "removed")),
     *(["task", name] for name in ("submit", "list", "show", "wait", "cancel", "retry")),
 ]
 
@@ -275,6 +276,26 @@ def test_sessions_are_listed_switched_and_removed(invoke: Invoke, stub: Stub) ->
         == "session_1 removed\n"
     )
     assert stub.asked[1].json == {"enabled": False}
+
+
+def test_a_key_is_told_what_its_callers_get(invoke: Invoke, stub: Stub) -> None:
+    options = {
+        "aliases": {"sora-2": "seedance-2.0"},
+        "image_format": "auto",
+        "wait": 50,
+        "ark_status": "auto",
+    }
+    stub.on("PATCH", "/api/v1/keys/key_1", reply({**KEY, "options": options}))
+    settings = {"gateway_url": stub.url, "gateway_key": "a" * 16}
+    chosen = ("--alias", "sora-2=seedance-2.0", "--alias", "x*=jimeng-4.5", "--wait", "50")
+    told = invoke("key", "set", "key_1", *chosen, **settings).stdout
+    assert "aliases: sora-2=seedance-2.0\n" in told
+    assert stub.asked[-1].json == {"aliases": {"sora-2": "seedance-2.0", "x*": "jimeng-4.5"}, "wait": 50}
+    invoke("key", "set", "key_1", "--no-aliases", "--wait", "auto", **settings)
+    assert stub.asked[-1].json == {"aliases": {}, "wait": "auto"}
+    for wrong in ([], ["--alias", "sora-2"], ["--wait", "long"]):
+        assert invoke("key", "set", "key_1", *wrong, **settings).exit_code == 2
+    assert len(stub.asked) == 2
 
 
 def test_a_key_is_shown_once_and_alone_on_stdout(invoke: Invoke, stub: Stub) -> None:

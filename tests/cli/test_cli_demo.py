@@ -114,6 +114,7 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_once_ends_with_both_files(folder: Path) -> None:
     process, said = start(folder, "--once", "--output", "results")
     with process:

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from jimeng_gateway.simulator.server import Simulator
-from jimeng_gateway.store.files import sniff
+from jimeng_gateway.store.sniff import sniff
 
 #: Runs a query on the gateway's database.
 Rows = Callable[[str], list[tuple[Any, ...]]]

@@ -13,7 +13,7 @@ from support.process import SHORT, Api, Gateway, gateway, until
 from jimeng_gateway.simulator.options import SimulatorOptions
 from jimeng_gateway.simulator.server import Simulator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 #: Images of 2 s and videos of 4 s that are not listed for the first two seconds: who believes in absence
 #: too early submits twice.

@@ -18,7 +18,7 @@ from support.process import SHORT, Api, gateway, until
 from jimeng_gateway.simulator.options import SimulatorOptions
 from jimeng_gateway.simulator.server import Simulator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 TASKS = 100
 SESSIONS = 10
@@ -54,11 +54,11 @@ def test_ten_dead_browsers_lose_nothing_and_pay_nothing_twice(tmp_path: Path) ->
             api.submit(f"@1 moves as in @2, to @3; number {n}", "seedance-2.0", references=REFERENCES)
             for n in range(TASKS)
         ]
-        killed = 0
-        while killed < KILLS:
+        killed: set[int] = set()
+        while len(killed) < KILLS:
             (browser,) = until(lambda: browsers(gate.pid), seconds=30, what="a browser runs")
             time.sleep(chance.uniform(0.2, 1.5))
-            killed += kill(browser)
+            killed |= kill(browser)
             until(lambda dead=browser: dead not in browsers(gate.pid), seconds=10, what="it is gone")
         rows = sqlite_rows(tmp_path / "data")
         until(
@@ -67,18 +67,16 @@ def test_ten_dead_browsers_lose_nothing_and_pay_nothing_twice(tmp_path: Path) ->
             what="all tasks have ended",
         )
         assert_all_succeeded(rows, sim, task_ids, tmp_path / "data" / "results")
-        started = [line for line in gate.whole_log() if line["event"] == "signer.browser_started"]
-        assert len(started) >= KILLS
         assert gate.terminate(seconds=10) < 10
         assert browsers(gate.pid) == []
 
 
-def kill(browser: int) -> int:
-    """kill -9; 1 if it was still there."""
+def kill(browser: int) -> set[int]:
+    """kill -9; empty if it was no longer there."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(browser, signal.SIGKILL)
-        return 1
-    return 0
+        return {browser}
+    return set()
 
 
 def browsers(gateway_pid: int) -> list[int]:

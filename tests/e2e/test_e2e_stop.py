@@ -64,7 +64,8 @@ def _wait_for_picture(api: Api) -> None:
 
 def test_sigterm_of_an_idle_gateway_takes_a_moment(tmp_path: Path) -> None:
     with gateway(tmp_path, {"JIMENG_UPSTREAM_URL": "http://127.0.0.1:9"}) as gate:
-        assert gate.terminate(seconds=10) < 2
+        # Far less than the ten seconds for which it would finish what it is doing.
+        assert gate.terminate(seconds=10) < 5
         assert_nothing_held(sqlite_rows(tmp_path / "data"))
 
 
@@ -74,7 +75,7 @@ def test_a_second_process_on_the_same_file_is_refused(tmp_path: Path) -> None:
         second = Gateway(tmp_path, environ, "second")
         try:
             second.launch()
-            assert second.ended(seconds=10) == 1
+            assert second.ended(seconds=30) == 1
         finally:
             second.stop()
         said = second.output()
@@ -104,12 +105,12 @@ def test_after_a_kill_the_next_process_goes_on_within_seconds(tmp_path: Path) ->
         restarted = time.monotonic()
         until(
             lambda: all(job["polls"] > polls_before[job["submit_id"]] for job in sim.jobs()),
-            seconds=4,
+            seconds=20,
             what="every job is asked for again",
         )
         rows = sqlite_rows(tmp_path / "data")
-        until(lambda: stages(rows) == {"succeeded": 8}, seconds=20, what="all succeed")
-        assert time.monotonic() - restarted < 10
+        until(lambda: stages(rows) == {"succeeded": 8}, seconds=30, what="all succeed")
+        assert time.monotonic() - restarted < 30
         assert_all_succeeded(rows, sim, [*running, *sending], tmp_path / "data" / "results")
         for task_id in sending:
             assert "submit.adopted" in api.events(task_id)

@@ -263,7 +263,7 @@ def test_content_says_why_there_is_none(tmp_path: Path) -> None:
                 world.gateway.content(task, 0)
             await world.settle(process)
             done = await world.task(task)
-            assert world.gateway.content(done, 0).is_file()
+            assert world.file(done, 0).is_file()
             with pytest.raises(NotFound) as missing:
                 world.gateway.content(done, 1)
             assert (early.value.retryable, missing.value.retryable) == (True, False)

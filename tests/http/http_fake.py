@@ -12,30 +12,43 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from jimeng_gateway.domain.aliases import Alias
 from jimeng_gateway.domain.catalogue import Model, ModelStatus, Size, Tier
+from jimeng_gateway.domain.costs import Basis, Estimate
+from jimeng_gateway.domain.deliveries import Delivery, DeliveryState, Event
 from jimeng_gateway.domain.errors import (
     Conflict,
     ErrorKind,
     Failure,
+    Gone,
     InvalidRequest,
     NotFound,
     Unauthenticated,
 )
 from jimeng_gateway.domain.intake import Wish
+from jimeng_gateway.domain.options import KeyOptions
+from jimeng_gateway.domain.order import Intent, Order, TokenReused
 from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Session, SessionState
-from jimeng_gateway.domain.task import Result, Stage, Task, TaskEvent
-from jimeng_gateway.gateway import Caller, Health, Page, SessionCheck
+from jimeng_gateway.domain.task import Removal, Result, Stage, Task, TaskEvent
+from jimeng_gateway.gateway import Caller, Health, Page, Placed, Rehearsal, SessionCheck
 from jimeng_gateway.store.blobs import CallerFile
+from jimeng_gateway.store.files import Opened, ResultFiles, StoredFile
 from jimeng_gateway.store.keys import Key
+from jimeng_gateway.store.results import Amount, Removed
+from jimeng_gateway.store.tasks import TaskQuery
 
 NOW = 1_790_000_000_123
 ADMIN = "gw_" + "a" * 32
 USER = "gw_" + "b" * 32
 OTHER = "gw_" + "c" * 32
 CREDENTIAL = "credential-that-nobody-may-see-0123456789"
+
+
+#: Names that stand for models here.
+OTHER_NAMES = {"sora-2": "jimeng-video-3.0"}
 
 
 def a_task(task_id: str = "task_1", **changes: object) -> Task:
@@ -97,6 +110,8 @@ class FakeGateway:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.files_here = ResultFiles(root, largest=1 << 20)
+        self.links_end = 0
         self.all_tasks: dict[str, Task] = {}
         self.recorded: dict[str, list[TaskEvent]] = {}
         self.logins: dict[str, Session] = {"sess_1": a_session()}
@@ -114,6 +129,23 @@ class FakeGateway:
         self.fail_wait: Exception | None = None
         #: What a submitted task turns into at once.
         self.outcome: Task | None = None
+        self.told = Delivery(
+            id="dlv_1",
+            task_id="task_1",
+            key_id="key_user",
+            url="https://hook.example/x?token=secret",
+            place="hook.example:443",
+            format="ark",
+            base="http://gw.example:5100",
+            event=Event.SUCCEEDED,
+            stage=Stage.SUCCEEDED,
+            state=DeliveryState.PENDING,
+            tries=1,
+            created_at=NOW,
+            due_at=NOW + 10_000,
+            status=500,
+            error="the receiver answered 500",
+        )
         self.ended = asyncio.Event()
         self.waiting = asyncio.Event()
         self.watching = 0
@@ -137,18 +169,49 @@ class FakeGateway:
                 return dataclasses.replace(key, revoked_at=NOW)
         raise NotFound("no such key")
 
-    async def submit(self, caller: Caller, wish: Wish) -> Task:
+    async def place(self, caller: Caller, order: Order, intent: Intent | None = None) -> Placed:
         if self.fail_submit is not None:
             raise self.fail_submit
+        if order.request is not None:
+            again = a_task("task_again", request=order.request, retry_of=order.retry_of)
+            return Placed(dataclasses.replace(again, key_id=caller.key_id), repeated=False)
+        wish = order.wish
+        assert wish is not None
         if wish.model == "no-such-model":
             raise InvalidRequest("unknown model; allowed: jimeng-4.5", param="model", code="model_not_found")
         self.wishes.append(wish)
         default = a_video("task_new") if wish.kind is Kind.VIDEO else a_task("task_new")
         task = self.outcome or default
         request = dataclasses.replace(task.request, references=wish.references)
-        task = dataclasses.replace(task, key_id=caller.key_id, request=request)
+        task = dataclasses.replace(
+            task, key_id=caller.key_id, request=request, door=order.door, memo=order.memo
+        )
         self.all_tasks[task.id] = task
-        return task
+        return Placed(task, repeated=False)
+
+    async def recall(self, caller: Caller, intent: Intent) -> Task | None:
+        if intent.token == "taken":
+            raise TokenReused("the key stands for another request")
+        return self.all_tasks.get(intent.token)
+
+    async def answered(self, task: Task, intent: Intent, *, lost: bool) -> None:
+        """Nothing is remembered here."""
+
+    async def rehearse(self, caller: Caller, order: Order) -> Rehearsal:
+        placed = await self.place(caller, order)
+        self.all_tasks.pop(placed.task.id, None)
+        return Rehearsal(placed.task.request, Estimate(8, Basis.OBSERVED))
+
+    async def key(self, key_id: str) -> Key:
+        for key in self.made:
+            if key.id == key_id:
+                return key
+        raise NotFound("no such key")
+
+    async def set_key_options(self, key_id: str, options: KeyOptions) -> Key:
+        if "nothing" in options.aliases.values():
+            raise InvalidRequest("aliases: leads nowhere", param="aliases")
+        return dataclasses.replace(await self.key(key_id), options=options)
 
     async def task(self, caller: Caller, task_id: str) -> Task:
         task = self.all_tasks.get(task_id)
@@ -178,6 +241,18 @@ class FakeGateway:
         ]
         return Page(tuple(found[:limit]), "next" if len(found) > limit else None)
 
+    async def find(self, caller: Caller, query: TaskQuery) -> list[Task]:
+        own = [one for one in self.all_tasks.values() if caller.admin or one.key_id == caller.key_id]
+        found = [one for one in own if query.kind in (None, one.request.kind)]
+        return (found if query.oldest_first else found[::-1])[: query.limit]
+
+    async def count(self, caller: Caller, query: TaskQuery) -> int:
+        return len(await self.find(caller, dataclasses.replace(query, limit=1000)))
+
+    async def remove(self, caller: Caller, task_id: str) -> None:
+        await self.task(caller, task_id)
+        del self.all_tasks[task_id]
+
     async def cancel(self, caller: Caller, task_id: str) -> Task:
         task = await self.task(caller, task_id)
         if task.stage in (Stage.SUCCEEDED, Stage.FAILED):
@@ -185,11 +260,11 @@ class FakeGateway:
         self.all_tasks[task_id] = dataclasses.replace(task, stage=Stage.CANCELLED, finished_at=NOW)
         return self.all_tasks[task_id]
 
-    async def retry(self, caller: Caller, task_id: str) -> Task:
+    async def again(self, caller: Caller, task_id: str) -> Order:
         task = await self.task(caller, task_id)
         if not task.terminal:
             raise Conflict("the task has not ended yet")
-        return a_task("task_again", key_id=caller.key_id, request=task.request, retry_of=task_id)
+        return Order(request=task.request, retry_of=task_id)
 
     async def add_file(self, caller: Caller, reference: Reference) -> CallerFile:
         number = len(self.uploads) + 1
@@ -235,17 +310,69 @@ class FakeGateway:
         finally:
             self.watching -= 1
 
-    def content(self, task: Task, index: int) -> Path:
-        for result in task.results:
-            if result.index == index and result.file is not None:
-                return self.root / result.file
-        raise NotFound("the task has no such result", param="index")
+    def content(self, task: Task, index: int, *, preview: bool = False) -> StoredFile:
+        result = next((result for result in task.results if result.index == index), None)
+        if result is not None and result.removed_at is not None:
+            raise Gone("the file was removed", code="content_removed")
+        if result is None or result.file is None:
+            raise NotFound("the task has no such result", param="index")
+        if preview and result.preview_file is not None:
+            kind, size = result.preview_type or "", result.preview_size or 0
+            return StoredFile(result.preview_file, kind, size, f"{result.sha256}-preview")
+        if preview and result.kind == "video":
+            raise NotFound("no preview", code="no_preview", param="variant")
+        return StoredFile(result.file, result.media_type or "", result.size or 0, result.sha256 or "")
 
-    def link_signature(self, task_id: str, index: int) -> str:
-        return hashlib.sha256(f"{task_id} {index}".encode()).hexdigest()[:16]
+    async def check_content(self, file: StoredFile) -> None:
+        await self.files_here.check(file)
 
-    def link_valid(self, task_id: str, index: int, signature: str) -> bool:
-        return signature == self.link_signature(task_id, index)
+    async def open_content(self, file: StoredFile, start: int, end: int) -> Opened:
+        return await self.files_here.open(file, start, end)
+
+    async def read_content(self, file: StoredFile) -> bytes:
+        return await self.files_here.read(file)
+
+    async def remove_results(self, caller: Caller, task_id: str) -> Task:
+        task = await self.task(caller, task_id)
+        if not task.terminal:
+            raise Conflict("the task has not ended yet")
+        removed = tuple(
+            dataclasses.replace(result, file=None, removed_at=NOW, removed_why=Removal.CALLER)
+            for result in task.results
+        )
+        self.all_tasks[task_id] = dataclasses.replace(task, results=removed)
+        return self.all_tasks[task_id]
+
+    async def removals(self, *, limit: int = 20, cursor: str | None = None) -> Page[Removed]:
+        return Page((Removed("task_1", 0, NOW, Removal.AGE, 7),), None)
+
+    async def deliveries(
+        self,
+        caller: Caller,
+        *,
+        task_id: str | None = None,
+        state: DeliveryState | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[Delivery]:
+        return Page((self.told,), None)
+
+    async def prune(
+        self, *, older_than: int | None = None, most: int | None = None, dry_run: bool = False
+    ) -> tuple[Amount, bool]:
+        return Amount(1, 7), False
+
+    def link_expires(self) -> int:
+        return self.links_end
+
+    def link_signature(self, task_id: str, index: int, expires: int = 0) -> str:
+        return hashlib.sha256(f"{task_id} {index} {expires}".encode()).hexdigest()[:16]
+
+    def link_valid(self, task_id: str, index: int, signature: str, expires: int = 0) -> bool:
+        return signature == self.link_signature(task_id, index, expires)
+
+    def link_ended(self, expires: int) -> bool:
+        return bool(self.links_end) if not expires else expires * 1000 <= NOW
 
     async def task_for_link(self, task_id: str) -> Task:
         if task_id not in self.all_tasks:
@@ -269,6 +396,18 @@ class FakeGateway:
         )
         video = Model("jimeng-video-3.0", "dreamina_ic", Kind.VIDEO, "Video 3.0", durations=(5, 10))
         return [image, video]
+
+    async def model(self, caller: Caller, name: str | None, kind: Kind | None = None) -> Model:
+        other = dict(OTHER_NAMES)
+        for model in await self.models():
+            if name is None and kind in (None, model.kind):
+                return model
+            if other.get(str(name), name) in (model.name, *model.aliases):
+                return model
+        raise InvalidRequest("unknown model; allowed: jimeng-4.5", param="model", code="model_not_found")
+
+    async def aliases(self, caller: Caller) -> tuple[Alias, ...]:
+        return tuple(Alias(name, model) for name, model in OTHER_NAMES.items())
 
     async def add_session(
         self, *, credential: str, label: str = "", region: str = "cn", slots: int | None = None

@@ -11,6 +11,7 @@ from jimeng_gateway.domain.errors import ErrorKind
 from jimeng_gateway.http import schemas, serve, views
 from jimeng_gateway.http.endpoint import Auth, Limits
 from jimeng_gateway.http.multipart import MOST_PARTS
+from jimeng_gateway.http.openai import shapes
 from jimeng_gateway.http.prefer import LONGEST_WAIT
 from jimeng_gateway.http.routes import ROUTES
 
@@ -40,6 +41,8 @@ def test_every_route_has_an_example() -> None:
             .replace("{session_id}", "$SESSION")
             .replace("{key_id}", "$KEY_ID")
             .replace("{file_id}", "$FILE")
+            .replace("{video_id}", "$VIDEO")
+            .replace("{character_id}", "$CHARACTER")
         )
         path = path.replace("{model_id:path}", "jimeng-4.5")
         sent = re.compile(rf"\$GW{re.escape(path)}(?=[\s\"?]|$)")
@@ -63,13 +66,15 @@ def test_every_code_and_kind_is_named() -> None:
 def test_every_field_is_named() -> None:
     structs: list[type[msgspec.Struct]] = [
         schemas.NewTask,
-        schemas.ImageGeneration,
+        shapes.ImageEdit,
+        shapes.VideoEdit,
+        shapes.VideoFilter,
         schemas.NewSession,
         schemas.NewKey,
     ]
     for struct in structs:
-        for field in struct.__struct_fields__:
-            assert re.search(rf'[`"]{field}[`"]', TEXT), field
+        for field in struct.__struct_encode_fields__:
+            assert re.search(rf'[`"]{re.escape(field)}[`"]', TEXT), field
     for field in views.TaskBody.__struct_fields__:
         assert re.search(rf'[`"]{field}[`"]', TEXT), field
 

@@ -139,7 +139,7 @@ def test_who_waited_for_a_picture_is_told_in_chinese(tmp_path: Path) -> None:
         gateway = FakeGateway(tmp_path)
         gateway.outcome = a_task(stage=Stage.FAILED, failure=a_failure(ErrorKind.QUOTA, "no credits"))
         answer = await make(gateway).post("/v1/images/generations", {"prompt": "x"}, headers=CHINESE)
-        assert (answer.status, answer.error["code"]) == (429, "quota")
+        assert (answer.status, answer.error["code"]) == (429, "insufficient_quota")
         assert answer.error["message"] == "账号额度不足（no credits (task task_1)）"
         gateway.outcome = None
         queued = await make(gateway).post("/v1/videos/generations", {"prompt": "x"}, headers=CHINESE)

@@ -263,6 +263,13 @@ def test_times_have_milliseconds_and_a_z() -> None:
 
 
 def test_links_carry_signature() -> None:
-    links = Links("https://gw.example", lambda task_id, index: f"{task_id}-{index}")
-    assert links.content("t", 1) == "https://gw.example/api/v1/tasks/t/content?index=1&signature=t-1"
+    def sign(task_id: str, index: int, expires: int) -> str:
+        return f"{task_id}-{index}-{expires}"
+
+    links = Links("https://gw.example", sign)
+    content = "https://gw.example/api/v1/tasks/t/content?index=1"
+    assert links.content("t", 1) == f"{content}&signature=t-1-0"
+    assert links.preview("t", 1) == f"{content}&variant=preview&signature=t-1-0"
+    ending = Links("https://gw.example", sign, 1_790_000_000)
+    assert ending.content("t", 1) == f"{content}&expires=1790000000&signature=t-1-1790000000"
     assert links.task("t") == "https://gw.example/api/v1/tasks/t"

@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from http_client import Client
 from http_fake import ADMIN, CREDENTIAL
@@ -25,7 +26,7 @@ LOGIN = "0123456789abcdef0123456789abcdef"
 
 @asynccontextmanager
 async def opened(
-    folder: Path, upstream_url: str = "http://127.0.0.1:9"
+    folder: Path, upstream_url: str = "http://127.0.0.1:9", **changes: Any
 ) -> AsyncIterator[tuple[Client, Parts]]:
     settings = Settings(
         data_dir=folder,
@@ -35,6 +36,7 @@ async def opened(
         poll_image_every=0.1,
         poll_video_first=0.2,
         poll_video_every=0.1,
+        **changes,
     )
     async with open_parts(settings) as parts:
         app = create_app(parts.gateway, intake=parts.intake, public_url="", clock=parts.clock)
@@ -125,8 +127,10 @@ def test_refusals_of_the_catalogue_come_through(tmp_path: Path) -> None:
                 assert (answer.status, answer.error["param"]) == (400, param), answer.body
             assert (await client.get(TASKS)).json["data"] == []
             models = (await client.get("/api/v1/models")).json["data"]
-            names = [model["id"] for model in (await client.get("/v1/models")).json["data"]]
+            listed = (await client.get("/v1/models")).json["data"]
+            names = [model["id"] for model in listed if model["alias_of"] is None]
             assert names == [model["id"] for model in models]
+            assert {"sora-2", "gpt-image-1"} <= {model["id"] for model in listed} - set(names)
             for model in models:
                 for alias in (model["id"], *model["aliases"]):
                     assert (await client.get(f"/v1/models/{alias}")).status == 200

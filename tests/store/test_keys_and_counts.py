@@ -128,7 +128,7 @@ def test_counts_are_whole_numbers_of_what_is_there(engine: Engine) -> None:
             first, _ = await in_flight(db, 2)
             await db.write(lambda tx: finish(tx, first, pictures=2))
             await queue_tasks(db, 3, now=NOW + 100)
-            engine.query(f"UPDATE result SET file = 'f', size = {2**40}")
+            engine.query(f"UPDATE result SET file = 'f', bytes = {2**40}, stored_at = {NOW}")
             return await db.read(lambda tx: {name: tx.all(name) for name in COUNTS})
 
     counts = run(main())

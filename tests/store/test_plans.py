@@ -18,6 +18,8 @@ NOW = START_MS
 TASKS = 50_000
 
 #: Every hot statement with the arguments of an ordinary call.
+#: A list without a filter.
+EVERY: dict[str, object] = {"stages": None, "kind": None, "model": None, "since": 0}
 HOT: dict[str, dict[str, object]] = {
     "task_get": {"id": "task_00042"},
     "task_ready": {"now": NOW, "limit": 32},
@@ -29,14 +31,24 @@ HOT: dict[str, dict[str, object]] = {
     "task_ahead": {"due_at": NOW, "id": "task_00042"},
     "task_list_of_key": {
         "key_id": "key_3",
-        "stage": None,
-        "kind": None,
-        "model": None,
+        **EVERY,
         "at": NOW,
         "after": "x",
         "limit": 21,
+        "skip": 0,
     },
-    "task_list": {"stage": None, "kind": None, "model": None, "at": NOW, "after": "x", "limit": 21},
+    "task_list": {**EVERY, "at": NOW, "after": "x", "limit": 21, "skip": 0},
+    "intent_by_token": {"key_id": "key_3", "token": "once", "since": 0},
+    "intent_before": {"key_id": "key_3", "fingerprint": "x", "since": 0, "attempt": 1},
+    "intent_after": {"key_id": "key_3", "fingerprint": "x", "arrived_at": 0, "attempt": 1},
+    "intent_unmarked": {
+        "key_id": "key_3",
+        "fingerprint": "x",
+        "peer": "127.0.0.1 1",
+        "earliest": 0,
+        "latest": NOW,
+        "lost_since": 0,
+    },
     "poll_due": {"now": NOW},
     "poll_claim": {"now": NOW, "owner": "node_a", "limit": 64},
     "session_seats": {"limit": 32},
@@ -45,7 +57,15 @@ HOT: dict[str, dict[str, object]] = {
     "submission_refusals": {"task_id": "task_00042"},
     "submission_cancel_claim": {"now": NOW, "again_at": NOW, "limit": 8},
     "event_list": {"task_id": "task_00042", "after": 0},
+    "subscription_of_task": {"task_id": "task_00042"},
+    "delivery_any_due": {"now": NOW},
+    "delivery_due": {"now": NOW, "limit": 64, "most": 4},
     "result_of_task": {"task_id": "task_00042"},
+    "result_oldest": {"limit": 200},
+    "result_leaving": {"before": NOW, "at": 0, "task_id": "", "idx": 0, "limit": 200},
+    "result_leaving_of": {"task_id": "task_00042"},
+    "result_removals": {"at": NOW, "task_id": "", "idx": 0, "limit": 21},
+    "result_needs": {"task_id": "task_00042", "file": "42/x.png"},
 }
 
 #: Three tasks in a hundred live, spread over fifty sessions; the others are history of five hundred keys.
@@ -70,8 +90,9 @@ FILL = [
     "INSERT INTO event SELECT id, 1, created_at, 'task.created', '{}' FROM task",
     """INSERT INTO submission (submit_id, task_id, session_id, attempt, seed, state, created_at)
     SELECT submit_id, id, session_id, 1, 1, 'accepted', 1 FROM task WHERE submit_id IS NOT NULL""",
-    """INSERT INTO result (task_id, idx, kind, upstream_url, item_id)
-    SELECT id, 0, 'image', 'u', 'i' FROM task""",
+    f"""INSERT INTO result (task_id, idx, kind, upstream_url, item_id, stored_at, file, bytes, removed_at)
+    SELECT id, 0, 'image', 'u', 'i', created_at, 'f', 7, CASE WHEN created_at % 9 = 0 THEN {NOW} ELSE NULL END
+    FROM task""",
 ]
 NUMBERS = (
     f"WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {TASKS - 1}) "
@@ -83,6 +104,10 @@ def fill(engine: Engine) -> None:
         # A recursive list stands before the insert in both dialects.
         engine.query((NUMBERS if "FROM numbers" in statement else "") + statement)
     engine.query("ANALYZE")
+
+
+#: They share two databases full of tasks.
+pytestmark = pytest.mark.xdist_group("plans")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +130,14 @@ def full_postgres(postgres_server: postgres.Server) -> Iterator[Engine]:
 
 def scans(plan: list[str], table: str) -> list[str]:
     """Steps of a SQLite plan that walk the whole table, or a whole index that holds every row."""
-    partial = ("task_due", "task_session_due", "task_open_deadline", "task_owner", "submission_cancel")
+    partial = (
+        "task_due",
+        "task_session_due",
+        "task_open_deadline",
+        "task_owner",
+        "submission_cancel",
+        "result_age",
+    )
     return [
         step
         for step in plan
@@ -119,7 +151,9 @@ def test_sqlite_walks_no_whole_table(full_sqlite: Engine, name: str) -> None:
     sql = load_statements(dialect="sqlite")[name]
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", HOT[name])]
     connection.close()
-    walked = [step for table in ("task", "submission", "event", "result") for step in scans(plan, table)]
+    walked = [
+        step for table in ("task", "submission", "event", "result", "intent") for step in scans(plan, table)
+    ]
     if name == "task_list":
         # Newest first over everybody's tasks: it reads the index from its end until the page is full.
         assert walked == [] or all("INDEX task_newest" in step for step in walked), plan

@@ -12,6 +12,7 @@ from support.aio import run
 from support.database import Engine
 from support.factories import add_session
 
+from jimeng_gateway.domain.deliveries import DeliveryState, Event
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.session import SessionState
 from jimeng_gateway.domain.task import SLOTTED, TERMINAL, Stage, Work
@@ -47,6 +48,8 @@ def test_checks_name_exactly_the_members_of_their_enums() -> None:
     assert listed(table("session"), "state") == [words(SessionState)]
     assert listed(table("submission"), "state") == [words(SubmissionState)]
     assert listed(table("submission"), "cancel_state") == [words(CancelState)]
+    assert listed(table("delivery"), "event") == [words(Event)]
+    assert listed(table("delivery"), "state") == [words(DeliveryState)]
 
 
 def test_lists_of_stages_in_sql_are_the_sets_of_the_domain() -> None:

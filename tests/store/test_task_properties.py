@@ -182,7 +182,7 @@ def step(tx: Tx, prefix: str, move: str, number: int, now: int) -> None:
     else:
         tasks.change(tx, f"{prefix}_{number}", lambda task: MOVES[move](task, now), now=now)
     assert tx.all("slot_leaks") == []
-    everything = tasks.find(tx, key_id=None, stage=None, kind=None, model=None, limit=1000, before=None)
+    everything = tasks.find(tx, tasks.TaskQuery(limit=1000), key_id=None)
     held = Counter(task.session_id for task in everything if task.stage in SLOTTED)
     for session in tx.all("session_list"):
         assert session["taken"] == held[session["id"]] <= session["slots"], (move, number)

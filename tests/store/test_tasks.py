@@ -30,6 +30,7 @@ from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Result, Stage, Task
 from jimeng_gateway.store import tasks
 from jimeng_gateway.store.database import Tx
+from jimeng_gateway.store.tasks import TaskQuery
 
 FAILURE = Failure(ErrorKind.GENERATION_FAILED, "1180", "it would not", "{}")
 
@@ -248,7 +249,7 @@ def test_every_combination_of_filters(engine: Engine) -> None:
             ):
                 found = await db.read(
                     lambda tx, k=key_id, s=stage, d=kind, m=model: tasks.find(
-                        tx, key_id=k, stage=s, kind=d, model=m, limit=100, before=None
+                        tx, TaskQuery(stages=(s,) if s else (), kind=d, model=m, limit=100), key_id=k
                     )
                 )
                 assert found == [
@@ -275,9 +276,7 @@ def test_pages_hold_everything_once_though_many_were_made_at_one_moment(
             before: tuple[int, str] | None = None
             while True:
                 page = await db.read(
-                    lambda tx, b=before: tasks.find(
-                        tx, key_id=key_id, stage=None, kind=None, model=None, limit=size, before=b
-                    )
+                    lambda tx, b=before: tasks.find(tx, TaskQuery(limit=size, beyond=b), key_id=key_id)
                 )
                 if not page:
                     break
@@ -285,6 +284,76 @@ def test_pages_hold_everything_once_though_many_were_made_at_one_moment(
                 before = (page[-1].created_at, page[-1].id)
             expected = [task for task in written if key_id in (None, task.key_id)]
             assert pages == sorted(expected, key=lambda task: (task.created_at, task.id), reverse=True)
+
+    run(main())
+
+
+@pytest.mark.parametrize("key_id", [None, "key_a"])
+def test_oldest_first_is_the_same_list_backwards(engine: Engine, key_id: str | None) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            await varied(db, engine)
+            newest = await db.read(lambda tx: tasks.find(tx, TaskQuery(limit=100), key_id=key_id))
+            query = TaskQuery(oldest_first=True, limit=100)
+            oldest = await db.read(lambda tx: tasks.find(tx, query, key_id=key_id))
+            assert len(oldest) > 3
+            assert oldest == newest[::-1]
+            place = (oldest[1].created_at, oldest[1].id)
+            rest = await db.read(lambda tx: tasks.find(tx, replace(query, beyond=place), key_id=key_id))
+            assert rest == oldest[2:]
+
+    run(main())
+
+
+def test_pages_by_number_and_their_total(engine: Engine) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            await varied(db, engine)
+            ended = TaskQuery(stages=(Stage.FAILED, Stage.QUEUED), limit=100)
+            everything = await db.read(lambda tx: tasks.find(tx, ended, key_id=None))
+            assert {task.stage for task in everything} == {Stage.FAILED, Stage.QUEUED}
+            second = replace(ended, skip=2, limit=2)
+            assert await db.read(lambda tx: tasks.find(tx, second, key_id=None)) == everything[2:4]
+            assert await db.read(lambda tx: tasks.count(tx, second, key_id=None)) == len(everything)
+            middle = everything[1].created_at
+            since = replace(ended, since=middle)
+            later = [task for task in everything if task.created_at >= middle]
+            assert await db.read(lambda tx: tasks.find(tx, since, key_id=None)) == later
+            assert await db.read(lambda tx: tasks.count(tx, since, key_id="key_none")) == 0
+
+    run(main())
+
+
+def test_what_its_caller_deleted_is_in_no_list(engine: Engine) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            first, second = await queue_tasks(db, 2)
+            assert await db.write(lambda tx: tx.run("task_remove", id=first.id, now=9)) == 0, "not ended"
+            for task in (first, second):
+                await db.write(
+                    lambda tx, t=task: tasks.change(tx, t.id, lambda x: lifecycle.cancel(x, now=9), now=9)
+                )
+            assert await db.write(lambda tx: tx.run("task_remove", id=first.id, now=9)) == 1
+            assert await db.write(lambda tx: tx.run("task_remove", id=first.id, now=10)) == 0, "only once"
+            found = await db.read(lambda tx: tasks.find(tx, TaskQuery(), key_id=None))
+            assert [task.id for task in found] == [second.id]
+            assert await db.read(lambda tx: tasks.count(tx, TaskQuery(), key_id=None)) == 1
+            kept = await db.read(lambda tx: tasks.get(tx, first.id))
+            assert kept is not None
+            assert kept.removed_at == 9
+
+    run(main())
+
+
+def test_a_door_finds_its_memo_again(engine: Engine) -> None:
+    task = make_task(door="ark", memo={"model": "豆包", "flags": [1, None, {"x": 0.5}]})
+
+    async def main() -> None:
+        async with engine.open() as db:
+            await db.write(lambda tx: tasks.insert(tx, task, {}))
+            found = await db.read(lambda tx: tasks.get(tx, task.id))
+            assert found is not None
+            assert (found.door, found.memo) == (task.door, task.memo)
 
     run(main())
 

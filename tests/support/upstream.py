@@ -23,6 +23,7 @@ from jimeng_gateway.domain.session import Account, Identity
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(200))
+WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(range(100))
 HTML = b"<html><body><h1>504 Gateway Time-out</h1></body></html>" + b" " * 64
 
 
@@ -127,6 +128,9 @@ class ScriptedUpstream:
     upload_gate: asyncio.Event | None = None
     #: A body that is served instead of the file, or what the download raises.
     download_faults: deque[bytes | Exception] = field(default_factory=deque)
+    #: Records show covers; what is served instead of them, or what their download raises.
+    previews: bool = False
+    preview_faults: deque[bytes | Exception] = field(default_factory=deque)
     #: Links that a reply showed before the latest one are refused with 403.
     old_links_die: bool = False
     best_url: bool = False
@@ -269,7 +273,10 @@ class ScriptedUpstream:
     def _item(self, job: Job, index: int) -> Item:
         kind = job.order.request.kind
         url = f"https://cdn.example/{job.history_id}/{index}?shown={job.shown}"
-        return Item(kind, f"{job.history_id}-{index}", url, 64, 64)
+        cover = (
+            f"https://cdn.example/{job.history_id}/{index}/cover?shown={job.shown}" if self.previews else ""
+        )
+        return Item(kind, f"{job.history_id}-{index}", url, 64, 64, preview_url=cover)
 
     async def best_video_url(self, identity: Identity, item_id: str) -> str | None:
         """See Upstream."""
@@ -304,7 +311,8 @@ class ScriptedUpstream:
     async def download(self, url: str) -> AsyncIterator[Download]:
         """See Upstream."""
         self.downloads.append(url)
-        fault = self.download_faults.popleft() if self.download_faults else None
+        faults = self.preview_faults if "/cover?" in url else self.download_faults
+        fault = faults.popleft() if faults else None
         if isinstance(fault, Exception):
             raise fault
         if self.old_links_die and self._outdated(url):
@@ -317,6 +325,8 @@ class ScriptedUpstream:
         return any(job.history_id == history_id and shown != str(job.shown) for job in self.jobs.values())
 
     def _file(self, url: str) -> bytes:
+        if "/cover?" in url:
+            return WEBP
         video = any(
             job.order.request.kind is Kind.VIDEO
             for job in self.jobs.values()

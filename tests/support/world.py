@@ -27,6 +27,7 @@ from jimeng_gateway.domain.task import Stage, Task
 from jimeng_gateway.gateway import ADMIN, Gateway, GatewayParts
 from jimeng_gateway.models import CatalogueCache
 from jimeng_gateway.secrets import Vault
+from jimeng_gateway.store.archive import Archive
 from jimeng_gateway.store.database import Database
 from jimeng_gateway.store.files import ResultFiles
 from jimeng_gateway.store.spool import Spool
@@ -80,7 +81,7 @@ class World:
     def __post_init__(self) -> None:
         self.telemetry = Telemetry()
         self.telemetry.subscribe(lambda name, fields: self.seen.append((name, fields)))
-        self.files = ResultFiles(self.path / "results", largest=4_000_000)
+        self.files = self.shelf()
         self.spool = Spool(self.path / "spool")
         self.gateway = self.facade()
 
@@ -88,6 +89,10 @@ class World:
     files: ResultFiles = field(init=False)
     spool: Spool = field(init=False)
     gateway: Gateway = field(init=False)
+
+    def shelf(self, archive: Archive | None = None) -> ResultFiles:
+        """The results directory, perhaps with an archive behind it."""
+        return ResultFiles(self.path / "results", largest=4_000_000, archive=archive)
 
     def facade(self, db: Database | None = None, clock: Clock | None = None, **parts: Any) -> Gateway:
         """Another facade over the same store, as a second node has one."""
@@ -173,6 +178,10 @@ class World:
         """The task as it is now."""
         return await self.gateway.task(ADMIN, task if isinstance(task, str) else task.id)
 
+    def file(self, task: Task, index: int) -> Path:
+        """Where a stored result lies in the data directory."""
+        return self.files.path(self.gateway.content(task, index).file)
+
     async def events(self, task: Task) -> list[str]:
         """The names of its events."""
         return [event.name for event in await self.gateway.events(ADMIN, task.id)]
@@ -213,7 +222,7 @@ class World:
         rows = self.sql("SELECT submit_id FROM submission WHERE task_id = ?", task.id)
         assert [self.site.charges[row[0]] for row in rows if row[0] in self.site.charges] == [1]
         assert self.site.charges[done.submit_id or ""] == 1
-        assert self.gateway.content(done, 0).stat().st_size > 100
+        assert self.file(done, 0).stat().st_size > 100
         assert self.sql("SELECT count(*) FROM slot WHERE task_id = ?", task.id) == [(0,)]
         assert self.sql("SELECT count(*) FROM session WHERE poll_owner IS NOT NULL") == [(0,)]
 

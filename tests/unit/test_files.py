@@ -11,7 +11,8 @@ import pytest
 from support.aio import run
 
 from jimeng_gateway.domain.errors import UpstreamFailure
-from jimeng_gateway.store.files import SMALLEST, ResultFiles, StoredFile, sniff
+from jimeng_gateway.store.files import SMALLEST, ResultFiles, StoredFile
+from jimeng_gateway.store.sniff import sniff
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(120))
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(120))

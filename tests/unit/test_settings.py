@@ -204,7 +204,7 @@ def test_the_repr_shows_no_secret() -> None:
         no_file,
     )
     assert "s3cr3t" not in repr(settings)
-    assert len(names) == 4
+    assert len(names) == 6
     assert "port=5100" in repr(settings)
 
 

@@ -68,7 +68,7 @@ def test_a_result_after_the_deadline_is_collected_and_marked_late(tmp_path: Path
             await world.settle(await world.process(), seconds=DAY)
             late = await world.task(task_id)
             assert (late.stage, late.late, late.work) == (Stage.FAILED, True, None)
-            assert world.gateway.content(late, 0).exists()
+            assert world.file(late, 0).exists()
             assert (await world.events(late))[-3:] == [
                 "generation.finished_late",
                 "results.stored",

@@ -89,7 +89,7 @@ def test_a_web_page_is_no_picture_however_often_it_comes(tmp_path: Path) -> None
             world.site.download_faults.extend([HTML, b"", PNG[:20]])
             done = await finished(world)
             assert done.stage is Stage.SUCCEEDED
-            assert world.gateway.content(done, 0).read_bytes() == PNG
+            assert world.file(done, 0).read_bytes() == PNG
             assert await failures(world, done) == ["not_media"] * 3
             assert len(world.site.downloads) == 4
 
@@ -113,7 +113,7 @@ def test_a_full_disk_means_later(tmp_path: Path) -> None:
             done = await finished(world, files=FullDisk(tmp_path / "results", times=5))
             assert done.stage is Stage.SUCCEEDED
             assert await failures(world, done) == ["disk"] * 5
-            assert world.gateway.content(done, 0).read_bytes() == PNG
+            assert world.file(done, 0).read_bytes() == PNG
             assert list(world.site.charges.values()) == [1]
 
     run(main())
@@ -134,7 +134,7 @@ def test_a_broken_download_of_one_picture_delays_all_and_loses_none(tmp_path: Pa
             assert world.slots_taken() == 1
             await world.settle(process)
             done = await world.task(task)
-            assert [world.gateway.content(done, n).read_bytes() for n in range(4)] == [PNG] * 4
+            assert [world.file(done, n).read_bytes() for n in range(4)] == [PNG] * 4
 
     run(main())
 
@@ -169,7 +169,7 @@ def test_files_are_fetched_beyond_the_deadline_when_the_job_ended_before(tmp_pat
             assert failed.failure.kind is ErrorKind.TIMEOUT
             assert world.slots_taken() == 0
             await world.settle(process, seconds=86_400)
-            assert world.gateway.content(await world.task(task), 0).read_bytes() == PNG
+            assert world.file(await world.task(task), 0).read_bytes() == PNG
             assert (await world.events(task))[-1] == "task.collected_late"
 
     run(main())

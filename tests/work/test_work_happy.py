@@ -27,7 +27,7 @@ def test_an_image_goes_from_the_queue_to_files(tmp_path: Path) -> None:
             done = await world.task(task)
             assert done.stage is Stage.SUCCEEDED
             assert [result.media_type for result in done.results] == ["image/png"] * 2
-            assert world.gateway.content(done, 1).read_bytes() == PNG
+            assert world.file(done, 1).read_bytes() == PNG
             assert await world.events(task) == [
                 "task.created",
                 "task.reserved",
@@ -56,7 +56,7 @@ def test_a_video_is_fetched_from_its_best_address(tmp_path: Path) -> None:
             done = await world.task(task)
             assert [(r.kind, r.media_type) for r in done.results] == [("video", "video/mp4")]
             assert done.results[0].upstream_url == "https://cdn.example/best/h1-0"
-            assert world.gateway.content(done, 0).read_bytes() == MP4
+            assert world.file(done, 0).read_bytes() == MP4
             assert done.polls <= 8
 
     run(main())

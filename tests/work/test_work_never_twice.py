@@ -238,7 +238,7 @@ def test_an_uncertain_task_that_misses_its_deadline_is_collected_late(tmp_path: 
             await world.settle(process, seconds=86_400)
             late = await world.task(task)
             assert (late.stage, late.late) == (Stage.FAILED, True)
-            assert world.gateway.content(late, 0).exists()
+            assert world.file(late, 0).exists()
             assert list(world.site.charges.values()) == [1]
 
     run(main())

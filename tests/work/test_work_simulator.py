@@ -106,7 +106,7 @@ def test_results_with_a_flaw(tmp_path: Path, words: str) -> None:
             assert done.stage is Stage.SUCCEEDED
             assert len(done.results) == (1 if "partial" in words else 2)
             for result in done.results:
-                head = world.gateway.content(done, result.index).read_bytes()[:8]
+                head = world.file(done, result.index).read_bytes()[:8]
                 assert head == b"\x89PNG\r\n\x1a\n"
 
     run(main())

@@ -242,6 +242,8 @@ async def _joined(one: Ends, other: Ends) -> None:
                 writer.close()
                 await writer.wait_closed()
     finally:
+        # First, because we may be cut while we wait for the rest.
+        other[1].transport.abort()
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)

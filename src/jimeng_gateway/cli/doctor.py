@@ -60,7 +60,7 @@ def examine(environ: Mapping[str, str]) -> list[Check]:
             for one in error.problems
         ]
     checks = [_configuration(chosen, environ)]
-    for look in (_data_dir, _key_file, _database, _upstream, _clock, _browser, _service):
+    for look in (_data_dir, _key_file, _database, _archive, _upstream, _clock, _browser, _service):
         checks.extend(look(chosen))
     return checks
 
@@ -215,6 +215,31 @@ def _postgres_versions(url: str) -> set[int]:
             }
     except psycopg.Error as error:
         raise translate(error) from error
+
+
+def _archive(settings: Settings) -> Iterator[Check]:
+    """Whether a small object can be put into the archive, had back and removed."""
+    if not settings.archive_url:
+        return
+    from jimeng_gateway.app import archive_from
+    from jimeng_gateway.clock import SystemClock, new_id
+
+    clock = SystemClock()
+
+    async def there_and_back() -> str:
+        archive = archive_from(settings, clock)
+        assert archive is not None
+        assert archive.home is not None
+        try:
+            await archive.probe(archive.home, new_id("doctor", clock.now()))
+            return f"s3://{archive.home.bucket}/{archive.home.prefix} at {archive.home.endpoint}"
+        finally:
+            await archive.close()
+
+    try:
+        yield Check("archive", "ok", f"{asyncio.run(there_and_back())} takes, gives and removes files")
+    except GatewayError as error:
+        yield Check("archive", "fail", error.message, f"check {PREFIX}ARCHIVE_URL and its keys")
 
 
 def _upstream(settings: Settings) -> Iterator[Check]:

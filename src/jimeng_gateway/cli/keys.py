@@ -13,6 +13,7 @@ import typer
 
 from jimeng_gateway.cli.client import API, client_of
 from jimeng_gateway.cli.configuration import settings
+from jimeng_gateway.cli.failures import UsageError
 from jimeng_gateway.cli.language import named, say
 from jimeng_gateway.cli.output import Json, answering, when
 from jimeng_gateway.settings import Settings
@@ -65,6 +66,57 @@ def list_keys(as_json: Json = False) -> None:
             ),
             empty=say("no keys", "还没有密钥"),
         )
+
+
+@app.command("set")
+def change(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key.")],
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MODEL", help="Another name for a model; all those of the key at once."),
+    ] = None,
+    no_aliases: Annotated[bool, typer.Option("--no-aliases", help="Drop the key's own names.")] = False,
+    image_format: Annotated[
+        str | None, typer.Option(metavar="auto|url|b64_json", help="How pictures are handed over.")
+    ] = None,
+    wait: Annotated[
+        str | None, typer.Option(metavar="SECONDS|auto", help="How long a request waits for its task.")
+    ] = None,
+    ark_status: Annotated[
+        str | None,
+        typer.Option(metavar="auto|strict|lenient", help="Whether Ark clients are told `cancelled`."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose what callers of a key get unless a request says otherwise."""
+    with answering(as_json) as out:
+        body: dict[str, Any] = {"image_format": image_format, "ark_status": ark_status}
+        if wait is not None:
+            body["wait"] = wait if wait == "auto" else _seconds(wait)
+        if alias or no_aliases:
+            body["aliases"] = dict(_pair(entry) for entry in alias or ())
+        body = {name: value for name, value in body.items() if value is not None}
+        if not body:
+            raise UsageError("nothing to change; see --help", "没有要修改的内容；见 --help")
+        key = client_of(settings(), out.language).patch(f"{API}/keys/{key_id}", body)
+        out.document(key)
+        for name, value in key["options"].items():
+            shown = ", ".join(f"{a}={m}" for a, m in value.items()) if isinstance(value, dict) else value
+            out.line(f"{name}: {shown or '-'}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is neither seconds nor auto", f"{text!r} 既不是秒数也不是 auto") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, model = text.partition("=")
+    if not (name.strip() and equals and model.strip()):
+        raise UsageError(f"{text!r} is no NAME=MODEL", f"{text!r} 不是 NAME=MODEL 的形式")
+    return name.strip(), model.strip()
 
 
 @app.command()

@@ -24,8 +24,11 @@ _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
 _LABELS = {
     "account": "账号",
     "admin": "管理员",
+    "age": "超过保留期",
+    "archive": "归档存储",
     "at": "时间",
     "attempts": "提交次数",
+    "caller": "调用方要求",
     "chromium": "浏览器",
     "clock": "时钟",
     "configuration": "配置",
@@ -49,11 +52,13 @@ _LABELS = {
     "model": "模型",
     "name": "名称",
     "ok": "正常",
+    "operator": "运维清理",
     "port": "端口",
     "progress": "进度",
     "prompt": "提示词",
     "queue": "排队位置",
     "reason": "原因",
+    "removed": "清理时间",
     "retry of": "重试自",
     "revoked": "吊销时间",
     "role": "角色",
@@ -63,9 +68,11 @@ _LABELS = {
     "slots": "名额",
     "stage": "阶段",
     "state": "状态",
+    "task": "任务",
     "upstream": "即梦网站",
     "user": "普通",
     "warn": "注意",
+    "why": "原因",
 }
 
 CHINESE: dict[str, str] = {

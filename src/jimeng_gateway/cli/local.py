@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from jimeng_gateway.cli.client import API, client_of
 from jimeng_gateway.cli.configuration import check_protocol_file, settings
 from jimeng_gateway.cli.failures import CommandError, UsageError
 from jimeng_gateway.cli.language import named, padded, say
@@ -105,6 +106,24 @@ def simulate(
         except OSError as error:
             reason = f"{host}:{port}: {error.strerror or error}"
             raise CommandError(f"cannot listen on {reason}", f"无法监听 {reason}") from None
+
+
+def mcp() -> None:
+    """Serve MCP on stdin and stdout, through a running gateway.
+
+    For programs that start their tools themselves: everything is passed on to the gateway at
+    JIMENG_GATEWAY_URL with JIMENG_GATEWAY_KEY. Notes go to stderr.
+    """
+    with answering(None) as out:
+        chosen = settings()
+        client = client_of(chosen, out.language)
+        # Asked first, so that a missing gateway or a wrong key is told here and not in some client's log.
+        client.get(f"{API}/models")
+        from jimeng_gateway.cli.bridge import serve as serve_stdio
+
+        english, chinese = f"MCP for {client.base}", f"{client.base} 的 MCP 服务"
+        out.note(say(f"{english} on stdin and stdout", f"通过标准输入输出提供 {chinese}"))
+        _run(serve_stdio(client.base, chosen.gateway_key or chosen.admin_token, out.language.tag))
 
 
 def doctor(as_json: Json = False) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from jimeng_gateway import __version__
-from jimeng_gateway.cli import keys, local, sessions, tasks
+from jimeng_gateway.cli import keys, local, results, sessions, tasks
 from jimeng_gateway.cli.output import Json, answering
 
 app = typer.Typer(
@@ -24,10 +24,12 @@ app = typer.Typer(
 app.command()(local.serve)
 app.command()(local.demo)
 app.command()(local.simulate)
+app.command()(local.mcp)
 app.command()(local.doctor)
 app.add_typer(sessions.app, name="session")
 app.add_typer(keys.app, name="key")
 app.add_typer(tasks.app, name="task")
+app.add_typer(results.app, name="results")
 app.command()(local.migrate)
 
 

@@ -282,6 +282,8 @@ def _reason(task: dict[str, Any]) -> str:
 
 
 def _result(result: dict[str, Any]) -> str:
+    if result.get("removed_at"):
+        return f"{say('removed', '已清理')} {when(result['removed_at'])} ({named(result['removed_why'])})"
     size = f"{result['size'] / 1024:.0f} KiB" if result["size"] is not None else say("not stored", "未保存")
     return f"{result['media_type'] or ''} {size} {result['url'] or result['upstream_url']}".strip()
 

@@ -6,7 +6,8 @@
     │   ├── Unauthenticated      401
     │   ├── Forbidden            403
     │   ├── NotFound             404
-    │   └── Conflict             409, the stage does not allow it
+    │   ├── Conflict             409, the stage does not allow it
+    │   └── Gone                 410, a file that was here and is not any more
     ├── Unavailable              503, the gateway cannot answer now
     ├── UpstreamFailure          the site refused, failed or could not be understood
     └── StoreError               the database failed; never swallowed
@@ -126,6 +127,13 @@ class Conflict(CallerError):
 
     code = "conflict"
     status = 409
+
+
+class Gone(CallerError):
+    """A file that was here once: removed on purpose, or lost from under us."""
+
+    code = "content_gone"
+    status = 410
 
 
 class Unavailable(GatewayError):

@@ -72,7 +72,7 @@ def accept(
         uncertain_at=None,
         accepted_at=now,
         misses=0,
-        deadline_at=now + limits.deadline(task.request.kind),
+        deadline_at=_deadline(task, limits, now),
         due_at=now + policy.first_poll(task.request.kind, record, cadence, chance, usual),
         images_total=record.images_total if record else None,
     )
@@ -222,7 +222,7 @@ def time_out(task: Task, *, limits: Limits, now: int) -> Change | None:
     if task.stage in TERMINAL or task.owner is not None or now < task.deadline_at:
         return None
     what = "waited for a free account" if task.submit_id is None else "did not finish upstream"
-    seconds = limits.deadline(task.request.kind) // 1000
+    seconds = (task.request.expires_after_ms or limits.deadline(task.request.kind)) // 1000
     failure = Failure(ErrorKind.TIMEOUT, "deadline", f"the task {what} within {seconds} s")
     following = _failed(task, failure, now)
     if task.submit_id is not None:
@@ -313,6 +313,13 @@ def _look_for_late(
     return Change(replace(task, due_at=now + policy.late_poll(now, task.deadline_at, chance)))
 
 
+def _deadline(task: Task, limits: Limits, now: int) -> int:
+    """From acceptance on: as long again as in the queue, unless its caller has set an end to it all."""
+    if task.request.expires_after_ms:
+        return task.created_at + task.request.expires_after_ms
+    return now + limits.deadline(task.request.kind)
+
+
 def _held(task: Task, owner: str, stage: Stage) -> bool:
     return task.owner == owner and task.stage is stage
 
@@ -365,6 +372,7 @@ def _results(items: tuple[Item, ...]) -> tuple[Result, ...]:
             width=item.width,
             height=item.height,
             duration_ms=item.duration_ms,
+            preview_url=item.preview_url,
         )
         for index, item in enumerate(items)
     )

@@ -31,6 +31,8 @@ class Item:
     height: int | None = None
     duration_ms: int | None = None
     format: str = ""
+    #: A small picture of it, some 720 pixels wide; empty if the reply has none.
+    preview_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

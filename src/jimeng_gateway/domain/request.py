@@ -58,3 +58,5 @@ class GenerationRequest:
     references: tuple[Reference, ...] = ()
     #: The model takes omni references; without any, its submit still names that mode (jimeng-web.md 5.2).
     omni: bool = False
+    #: Milliseconds from the creation of its task to its end, whatever its stage; 0: as the gateway has it.
+    expires_after_ms: int = 0

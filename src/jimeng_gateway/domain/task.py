@@ -7,7 +7,8 @@ is not part of the stage: a crash changes no stage.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jimeng_gateway.domain.errors import Failure
@@ -90,6 +91,15 @@ def after(stage: Stage, move: Move) -> Stage:
         raise IllegalMove(f"a task in stage {stage} cannot {move}") from None
 
 
+class Removal(StrEnum):
+    """Why the files of a result were removed."""
+
+    AGE = "age"
+    SIZE = "size"
+    CALLER = "caller"
+    OPERATOR = "operator"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One finished picture or video of a task."""
@@ -102,12 +112,23 @@ class Result:
     width: int | None = None
     height: int | None = None
     duration_ms: int | None = None
-    #: The rest is known once the bytes are in the data directory.
+    #: Where the site serves a small picture of it; empty if it gave none.
+    preview_url: str = ""
+    #: The rest is known once the bytes are stored; None again as soon as the file was removed.
     file: str | None = None
     media_type: str | None = None
     size: int | None = None
     sha256: str | None = None
     stored_at: int | None = None
+    #: The address of the archive that has the files (domain/archive.py); empty: the data directory.
+    place: str = ""
+    #: The small picture, if it could be had.
+    preview_file: str | None = None
+    preview_type: str | None = None
+    preview_size: int | None = None
+    #: When its files were removed on purpose, and why.
+    removed_at: int | None = None
+    removed_why: Removal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +175,11 @@ class Task:
     #: True when the result came after the deadline had failed the task.
     late: bool = False
     retry_of: str | None = None
+    #: By which door it came in, and what that door wants to know again; nobody else reads the memo.
+    door: str = "native"
+    memo: Mapping[str, object] = field(default_factory=dict)
+    #: When its caller deleted it.
+    removed_at: int | None = None
     results: tuple[Result, ...] = ()
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from jimeng_gateway.credentials import Credentials
 from jimeng_gateway.domain.errors import InvalidRequest
+from jimeng_gateway.domain.options import KeyOptions
 from jimeng_gateway.domain.policy import Limits
 from jimeng_gateway.domain.ports import Clock, Emitter, Upstream
 from jimeng_gateway.models import CatalogueCache
@@ -27,6 +28,8 @@ class Caller:
     key_id: str
     name: str
     admin: bool
+    #: What this caller gets unless a request says otherwise.
+    options: KeyOptions = field(default_factory=KeyOptions)
 
 
 #: The bearer of the admin token.
@@ -86,6 +89,10 @@ class GatewayParts:
     file_retention: int = 86_400_000
     #: Hash of the token that the operator chose; empty: the stored one counts.
     admin_digest: str = ""
+    #: Other names for models, as the operator chose them.
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    #: Seconds for which links to results are good; 0 for ever.
+    link_ttl: int = 0
     #: Whether videos can be submitted through the site's page, and why not.
     signer: Callable[[], dict[str, object]] = dict
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hmac
 
 from jimeng_gateway.clock import new_id
+from jimeng_gateway.domain import aliases
 from jimeng_gateway.domain.errors import NotFound, Unauthenticated
+from jimeng_gateway.domain.options import KeyOptions
 from jimeng_gateway.gateway.desk import ADMIN, Caller, Desk, GatewayParts
 from jimeng_gateway.secrets import digest, new_api_key
 from jimeng_gateway.store import keys
@@ -34,7 +36,7 @@ class KeyDesk(Desk):
         if key is None:
             raise Unauthenticated("this key is not valid: it is unknown or was revoked")
         await self._touch(key.id)
-        return Caller(key.id, key.name, key.role == "admin")
+        return Caller(key.id, key.name, key.role == "admin", key.options)
 
     def _admin_digest(self, tx: Tx) -> str:
         if self._parts.admin_digest:
@@ -69,6 +71,28 @@ class KeyDesk(Desk):
     async def keys(self) -> list[Key]:
         """Every key, revoked ones included."""
         return await self._db.read(keys.find_all)
+
+    async def set_key_options(self, key_id: str, options: KeyOptions) -> Key:
+        """Chooses what callers of a key get by default; InvalidRequest for an alias that leads nowhere."""
+        wrong = aliases.unknown(options.aliases, await self._parts.catalogue.current())
+        if wrong is not None:
+            raise wrong
+
+        def body(tx: Tx) -> Key | None:
+            keys.set_options(tx, key_id, options)
+            return keys.get(tx, key_id)
+
+        key = await self._db.write(body)
+        if key is None:
+            raise NotFound(f"there is no key {key_id}")
+        return key
+
+    async def key(self, key_id: str) -> Key:
+        """One key, also one that was revoked."""
+        found = await self._db.read(lambda tx: keys.get(tx, key_id))
+        if found is None:
+            raise NotFound(f"there is no key {key_id}")
+        return found
 
     async def revoke_key(self, key_id: str) -> Key:
         """Ends a key for good; revoking it again changes nothing."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from jimeng_gateway.domain import aliases
+from jimeng_gateway.domain.aliases import Alias
 from jimeng_gateway.domain.catalogue import Catalogue, Model
 from jimeng_gateway.domain.errors import StoreError
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Stage
-from jimeng_gateway.gateway.desk import Desk
+from jimeng_gateway.gateway.desk import Caller, Desk
 from jimeng_gateway.store import nodes
 from jimeng_gateway.store.database import Tx
 
@@ -31,6 +33,21 @@ class StateDesk(Desk):
     async def catalogue(self) -> Catalogue:
         """The catalogue as intake sees it."""
         return await self._parts.catalogue.current()
+
+    async def model(self, caller: Caller, name: str | None, kind: Kind | None = None) -> Model:
+        """The model that this caller means by a name; without one, the default of the kind.
+
+        InvalidRequest "model_not_found" or "model_retired".
+        """
+        catalogue = await self._parts.catalogue.current()
+        if not name:
+            return catalogue.default(kind or Kind.IMAGE)
+        return catalogue.find(aliases.resolve(name, catalogue, caller.options.aliases, self._parts.aliases))
+
+    async def aliases(self, caller: Caller) -> tuple[Alias, ...]:
+        """The other names under which this caller can have models."""
+        catalogue = await self._parts.catalogue.current()
+        return aliases.listed(catalogue, caller.options.aliases, self._parts.aliases)
 
     async def stats(self) -> dict[str, object]:
         """Figures, each counted from the facts themselves."""

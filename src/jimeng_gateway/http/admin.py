@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
+from jimeng_gateway.domain.options import ImageFormat, KeyOptions
 from jimeng_gateway.http.admin_views import (
     CheckBody,
     Deleted,
@@ -16,7 +19,7 @@ from jimeng_gateway.http.admin_views import (
 )
 from jimeng_gateway.http.endpoint import Call
 from jimeng_gateway.http.replies import json_reply
-from jimeng_gateway.http.schemas import NewKey, NewSession, SessionChange
+from jimeng_gateway.http.schemas import KeyChange, NewKey, NewSession, SessionChange
 from jimeng_gateway.http.views import failure_json
 
 
@@ -88,6 +91,26 @@ async def create_key(call: Call, body: NewKey) -> Response:
     return json_reply(new_key_json(key, secret), 201, {"cache-control": "no-store"})
 
 
+async def change_key(call: Call, body: KeyChange) -> Response:
+    """PATCH /api/v1/keys/{key_id}."""
+    key = await call.gateway.key(call.id("key_id"))
+    options = _changed(key.options, body)
+    return json_reply(key_json(await call.gateway.set_key_options(key.id, options)))
+
+
 async def revoke_key(call: Call) -> Response:
     """DELETE /api/v1/keys/{key_id}: it stays in the list, and opens nothing any more."""
     return json_reply(key_json(await call.gateway.revoke_key(call.id("key_id"))))
+
+
+def _changed(options: KeyOptions, body: KeyChange) -> KeyOptions:
+    if body.aliases is not None:
+        options = replace(options, aliases=body.aliases)
+    if body.image_format is not None:
+        chosen = None if body.image_format == "auto" else ImageFormat(body.image_format)
+        options = replace(options, image_format=chosen)
+    if body.wait is not None:
+        options = replace(options, wait=body.wait if isinstance(body.wait, float) else None)
+    if body.ark_status is not None:
+        options = replace(options, ark_status=body.ark_status)
+    return options

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from jimeng_gateway.domain.errors import ErrorKind
+from jimeng_gateway.domain.options import ArkStatus
 from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.session import Account, Session, SessionState
 from jimeng_gateway.domain.words import Language, failure_message
@@ -110,6 +111,16 @@ def account_json(account: Account | None) -> AccountBody | None:
     return AccountBody(uid=account.uid, name=account.name, credits=account.credits)
 
 
+class KeyOptionsBody(msgspec.Struct, kw_only=True):
+    """What callers of a key get unless they say otherwise."""
+
+    aliases: dict[str, str]
+    image_format: Literal["auto", "url", "b64_json"]
+    #: Seconds that a request waits for its task.
+    wait: float | Literal["auto"]
+    ark_status: ArkStatus
+
+
 class KeyBody(msgspec.Struct, kw_only=True):
     """A key, without its secret."""
 
@@ -122,6 +133,7 @@ class KeyBody(msgspec.Struct, kw_only=True):
     created_at: str
     last_used_at: str | None
     revoked_at: str | None
+    options: KeyOptionsBody
 
 
 class NewKeyBody(KeyBody, kw_only=True):
@@ -156,4 +168,10 @@ def _key_fields(key: Key) -> dict[str, Any]:
         "created_at": instant(key.created_at),
         "last_used_at": maybe_instant(key.last_used_at),
         "revoked_at": maybe_instant(key.revoked_at),
+        "options": KeyOptionsBody(
+            aliases=dict(key.options.aliases),
+            image_format=key.options.image_format.value if key.options.image_format else "auto",
+            wait="auto" if key.options.wait is None else key.options.wait,
+            ark_status=key.options.ark_status,
+        ),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 from starlette.requests import Request
 
@@ -13,6 +14,15 @@ from jimeng_gateway.http.endpoint import Auth
 _BEARER = re.compile(r"(?i:bearer)[ \t]+([!-~]{1,512})[ \t]*")
 _SIGNATURE = re.compile(r"[A-Za-z0-9_=-]{1,256}")
 _INDEX = re.compile(r"[0-9]{1,4}")
+_EXPIRES = re.compile(r"[0-9]{1,15}")
+
+
+class _Link(Enum):
+    """What the signature in an address is worth."""
+
+    GOOD = "good"
+    ENDED = "ended"
+    NONE = "none"
 
 
 def bearer_token(headers: list[str]) -> str:
@@ -32,18 +42,27 @@ async def identify(auth: Auth, request: Request, gateway: Gateway) -> Caller | N
 
     Raises Unauthenticated, and Forbidden where only an admin may go.
     """
-    if auth is Auth.PUBLIC or (auth is Auth.LINK and _signed(request, gateway)):
+    link = _link(request, gateway) if auth is Auth.LINK else _Link.NONE
+    if auth is Auth.PUBLIC or link is _Link.GOOD:
         return None
-    caller = await gateway.authenticate(bearer_token(request.headers.getlist("authorization")))
+    try:
+        caller = await gateway.authenticate(bearer_token(request.headers.getlist("authorization")))
+    except Unauthenticated:
+        if link is _Link.ENDED:
+            message = "this link has ended; ask for the task again, its links are new"
+            raise Forbidden(message, code="link_expired") from None
+        raise
     if auth is Auth.ADMIN and not caller.admin:
         raise Forbidden("this needs the admin token or an admin key", code="admin_required")
     return caller
 
 
-def _signed(request: Request, gateway: Gateway) -> bool:
-    """Whether the address itself carries a valid signature; a needless Authorization header does no harm."""
-    signature = request.query_params.get("signature", "")
-    index = request.query_params.get("index", "0")
-    if not _SIGNATURE.fullmatch(signature) or not _INDEX.fullmatch(index):
-        return False
-    return gateway.link_valid(str(request.path_params["task_id"]), int(index), signature)
+def _link(request: Request, gateway: Gateway) -> _Link:
+    """Of a signed address; a needless Authorization header does no harm to a good one."""
+    query = request.query_params
+    signature, index, expires = query.get("signature", ""), query.get("index", "0"), query.get("expires", "0")
+    known = _SIGNATURE.fullmatch(signature) and _INDEX.fullmatch(index) and _EXPIRES.fullmatch(expires)
+    task_id, ends = str(request.path_params["task_id"]), int(expires) if known else 0
+    if not known or not gateway.link_valid(task_id, int(index), signature, ends):
+        return _Link.NONE
+    return _Link.ENDED if gateway.link_ended(ends) else _Link.GOOD

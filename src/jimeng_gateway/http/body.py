@@ -233,11 +233,17 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def read_query(request: Request, struct: type[S], *, strict: bool = True) -> S:
-    """The query parameters. Unless `strict`, parameters that the route does not know are passed over."""
+    """The query parameters. Unless `strict`, parameters that the route does not know are passed over.
+
+    Only those whose type is a list may be repeated.
+    """
     known = _fields(struct)
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if not strict and name not in known:
+            continue
+        if name in known and typing.get_origin(known[name].type) is list:
+            values.setdefault(name, []).append(text(value, shown(name)))
             continue
         if name in values:
             raise InvalidRequest(f"query parameter `{shown(name)}` is given twice", param=shown(name))

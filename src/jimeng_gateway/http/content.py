@@ -1,48 +1,43 @@
-"""Hands out the file of a result: with Range, HEAD and validators.
+"""Hands out the file of a result: with Range, HEAD and validators, from wherever it lies.
 
-Files are read in a thread, piece by piece: a slow disk holds up nobody else, and a long video fits in memory.
+Files are read piece by piece, in a thread or from the archive: a slow disk holds up nobody else, and a long
+video never lies in memory. A link stays the same wherever its file moves.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from jimeng_gateway.domain.errors import NotFound
-from jimeng_gateway.domain.task import Result, Task
+from jimeng_gateway.domain.task import Task
 from jimeng_gateway.http.endpoint import Call
 from jimeng_gateway.http.errors import RangeNotSatisfiable
 from jimeng_gateway.http.ranges import Span, Unsatisfiable, wanted
 from jimeng_gateway.http.schemas import Number
+from jimeng_gateway.store.files import Opened, StoredFile
+from jimeng_gateway.store.sniff import SUFFIXES
 
-_CHUNK = 256 * 1024
-
-_EXTENSIONS = {
-    "image/png": "png",
-    "image/jpeg": "jpg",
-    "image/webp": "webp",
-    "image/gif": "gif",
-    "image/avif": "avif",
-    "video/mp4": "mp4",
-    "video/webm": "webm",
-    "video/quicktime": "mov",
-}
+#: Names of the small picture, as several APIs call it.
+_PREVIEWS = frozenset({"preview", "poster", "thumbnail"})
 
 
 class ContentQuery(msgspec.Struct, kw_only=True):
-    """Which file of the task."""
+    """Which file of the task, and how."""
 
     index: Number = 0
+    #: The result itself (`original`, `video`), or the small picture that stands for it.
+    variant: Literal["original", "video", "preview", "poster", "thumbnail"] = "original"
+    #: Offer it to be saved rather than shown.
+    download: bool = False
     #: In place of a key, from the links in a task's JSON.
     signature: str = ""
+    #: When such a link ends, in seconds since the epoch; part of what is signed.
+    expires: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
 async def get_content(call: Call, query: ContentQuery) -> Response:
@@ -52,52 +47,46 @@ async def get_content(call: Call, query: ContentQuery) -> Response:
         task = await call.gateway.task_for_link(task_id)
     else:
         task = await call.gateway.task(call.caller, task_id)
-    path = call.gateway.content(task, query.index)
-    result = next((result for result in task.results if result.index == query.index), None)
-    if result is None:
-        raise NotFound("the task has no such result", param="index")
-    try:
-        file = await asyncio.to_thread(_open, path)
-    except FileNotFoundError:
-        raise NotFound("the file of this result is no longer here", code="content_gone") from None
-    try:
-        size = os.fstat(file.fileno()).st_size
-        return _reply(call.request, task, result, file, size)
-    except BaseException:
-        file.close()
-        raise
+    preview = query.variant in _PREVIEWS
+    return await file_reply(call, task, query.index, preview=preview, download=query.download)
 
 
-def _open(path: Path) -> BinaryIO:
-    return path.open("rb", buffering=0)
-
-
-def _reply(request: Request, task: Task, result: Result, file: BinaryIO, size: int) -> Response:
-    headers = _headers(task, result)
-    if _matches(request.headers.get("if-none-match", ""), headers["etag"]):
-        file.close()
+async def file_reply(
+    call: Call, task: Task, index: int = 0, *, preview: bool = False, download: bool = False
+) -> Response:
+    """A file of a task as this request asks for it; every door that serves files answers so."""
+    file = call.gateway.content(task, index, preview=preview)
+    headers = _headers(file, _name(task, index, file, preview=preview), download=download)
+    if _matches(call.request.headers.get("if-none-match", ""), headers["etag"]):
+        await call.gateway.check_content(file)
         return Response(None, 304, {name: headers[name] for name in ("etag", "cache-control")})
-    span = _span(request, headers["etag"], size)
-    whole = span is None
-    span = span or Span(0, size)
+    span = _span(call.request, headers["etag"], file.size)
+    status = 200 if span is None else 206
+    if span is not None:
+        headers["content-range"] = f"bytes {span.start}-{span.end - 1}/{file.size}"
+    span = span or Span(0, file.size)
     headers["content-length"] = str(span.length)
-    if not whole:
-        headers["content-range"] = f"bytes {span.start}-{span.end - 1}/{size}"
-    kind = result.media_type or "application/octet-stream"
-    if request.method == "HEAD":
-        file.close()
-        return Response(None, 200 if whole else 206, headers, kind)
-    return _FileReply(file, span, 200 if whole else 206, headers, kind)
+    kind = file.media_type or "application/octet-stream"
+    if call.request.method == "HEAD":
+        await call.gateway.check_content(file)
+        return Response(None, status, headers, kind)
+    opened = await call.gateway.open_content(file, span.start, span.end)
+    return _FileReply(opened, status, headers, kind)
 
 
-def _headers(task: Task, result: Result) -> dict[str, str]:
-    extension = _EXTENSIONS.get(result.media_type or "", "bin")
+def _name(task: Task, index: int, file: StoredFile, *, preview: bool) -> str:
+    """What a browser saves it as; the prompt is not in it, for a link may be passed on."""
+    small = "-preview" if preview else ""
+    return f"{task.id}-{index}{small}.{SUFFIXES.get(file.media_type, 'bin')}"
+
+
+def _headers(file: StoredFile, name: str, *, download: bool) -> dict[str, str]:
     return {
-        "etag": f'"{result.sha256 or f"{task.id}-{result.index}"}"',
+        "etag": f'"{file.sha256}"',
         "accept-ranges": "bytes",
         # A result never changes; it is the caller's own, so shared caches keep out.
         "cache-control": "private, max-age=31536000, immutable",
-        "content-disposition": f'inline; filename="{task.id}-{result.index}.{extension}"',
+        "content-disposition": f'{"attachment" if download else "inline"}; filename="{name}"',
         # Results come from elsewhere: a browser must neither guess another type nor run anything.
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox; default-src 'none'",
@@ -120,24 +109,14 @@ def _matches(header: str, etag: str) -> bool:
 
 
 class _FileReply(StreamingResponse):
-    """Sends a span of an open file, and closes it even if the client leaves before the first byte."""
+    """Sends a span of a file, and closes it even if the client leaves before the first byte."""
 
-    def __init__(self, file: BinaryIO, span: Span, status: int, headers: dict[str, str], kind: str) -> None:
-        super().__init__(_chunks(file, span), status, headers, kind)
-        self._file = file
+    def __init__(self, opened: Opened, status: int, headers: dict[str, str], kind: str) -> None:
+        super().__init__(opened.chunks(), status, headers, kind)
+        self._opened = opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._file:
+        try:
             await super().__call__(scope, receive, send)
-
-
-async def _chunks(file: BinaryIO, span: Span) -> AsyncIterator[bytes]:
-    place = span.start
-    while place < span.end:
-        # pread has no position of its own: a read that outlives its reply, because the client left and the
-        # thread has not yet noticed, disturbs nobody.
-        chunk = await asyncio.to_thread(os.pread, file.fileno(), min(_CHUNK, span.end - place), place)
-        if not chunk:
-            raise OSError("the file became shorter while it was sent")
-        place += len(chunk)
-        yield chunk
+        finally:
+            await self._opened.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -18,11 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jimeng_gateway.domain.errors import NotFound
+from jimeng_gateway.domain.order import Order
 from jimeng_gateway.domain.ports import Clock
 from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.words import Language
 from jimeng_gateway.gateway import Caller, Gateway
 from jimeng_gateway.http.accept import preferred
+from jimeng_gateway.http.givens import Given
 from jimeng_gateway.http.links import Links
 from jimeng_gateway.http.room import Room
 from jimeng_gateway.intake import Intake
@@ -123,7 +125,8 @@ class Call:
     @property
     def links(self) -> Links:
         """Makes the absolute addresses that replies carry."""
-        return Links.of(self.request, self.service.public_url, self.gateway.link_signature)
+        gateway = self.gateway
+        return Links.of(self.request, self.service.public_url, gateway.link_signature, gateway.link_expires())
 
     def id(self, name: str) -> str:
         """An id of the path; NotFound if no id can look like this, so that the store sees only sane ones."""
@@ -138,6 +141,11 @@ class Call:
 
 
 Handler = Callable[..., Awaitable[Response]]
+#: What a request orders: called with the Call and, if the route has one, its body.
+Ordering = Callable[..., Awaitable[Order]]
+#: Takes references out of the places where a dialect has them in a JSON body or a form's fields: what is left
+#: for `body`, and the references in order.
+Unpacking = Callable[[dict[str, Any]], tuple[dict[str, Any], Sequence[Given]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +173,19 @@ class Endpoint:
     replies: tuple[Reply, ...]
     #: Passed to the handler as `body`, already decoded and checked.
     body: type[msgspec.Struct] | None = None
+    #: Makes a task: the pipeline (spending.py) reads the request, knows one that is sent again by its
+    #: Idempotency-Key or its content, answers `?dry_run=true`, and hands the task to the handler.
+    order: Ordering | None = None
     #: Takes references beside the fields of `body`, in JSON or as multipart/form-data.
     references: bool = False
+    #: For references in other places than the fields of givens.py.
+    unpack: Unpacking | None = None
+    #: Fields and files that this route knows and cannot honour, with what to tell whoever sends them.
+    refused: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: Reads its body itself: one file, raw or in a form.
     upload: bool = False
+    #: Reads its body itself: one JSON message of another protocol.
+    exchange: bool = False
     #: Takes "5" for 5 in a JSON body, as older clients send it.
     lenient: bool = False
     #: Passed to the handler as `query`.

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from jimeng_gateway.domain.errors import CallerError, GatewayError, StoreError
 from jimeng_gateway.domain.words import Language, error_message
+from jimeng_gateway.http.dialects import named
 
 
 class PayloadTooLarge(CallerError):
@@ -76,30 +77,21 @@ class ErrorBody(msgspec.Struct):
     error: ErrorDetail
 
 
-_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    409: "conflict_error",
-    429: "rate_limit_error",
-    502: "upstream_error",
-    504: "upstream_error",
-}
+#: The SDKs honour no longer wait: they give up, or come back at once (openai-media.md 2.3).
+LONGEST_RETRY_AFTER = 60
 
 
-def error_type(status: int) -> str:
-    """The word of `error.type` for a status."""
-    return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-
-
-def error_body(error: GatewayError, request_id: str, language: Language = Language.EN) -> ErrorBody:
-    """The envelope of an error; what the database said stays in the log."""
+def error_body(
+    error: GatewayError, request_id: str, language: Language = Language.EN, *, path: str = ""
+) -> ErrorBody:
+    """The envelope of an error at the door of this path; what the database said stays in the log."""
+    words = named(error, path)
     message = "the database is not available" if isinstance(error, StoreError) else error.message
     return ErrorBody(
         ErrorDetail(
-            code=error.code,
+            code=words.code,
             message=error_message(error.code, message, language),
-            type=error_type(error.status),
+            type=words.type,
             param=error.param,
             retryable=error.retryable,
             request_id=request_id,
@@ -115,7 +107,7 @@ def error_headers(error: GatewayError, *, accepted: bool) -> dict[str, str]:
     headers: dict[str, str] = {}
     if accepted or not error.retryable:
         headers["x-should-retry"] = "false"
-    if error.retry_after is not None and error.retryable:
+    if error.retryable and error.retry_after is not None and error.retry_after <= LONGEST_RETRY_AFTER:
         headers["retry-after"] = str(error.retry_after)
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
@@ -132,12 +124,17 @@ def language_headers(language: Language) -> dict[str, str]:
 
 
 def error_response(
-    error: GatewayError, request_id: str, language: Language = Language.EN, *, accepted: bool = False
+    error: GatewayError,
+    request_id: str,
+    language: Language = Language.EN,
+    *,
+    path: str = "",
+    accepted: bool = False,
 ) -> Response:
-    """The reply to an error."""
+    """The reply to an error at the door of this path."""
     return Response(
-        msgspec.json.encode(error_body(error, request_id, language)),
-        error.status,
+        msgspec.json.encode(error_body(error, request_id, language, path=path)),
+        named(error, path).status,
         {**error_headers(error, accepted=accepted), **language_headers(language)},
         "application/json",
     )

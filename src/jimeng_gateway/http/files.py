@@ -13,7 +13,7 @@ from jimeng_gateway.domain.reference import Media, Reference
 from jimeng_gateway.http.body import shown
 from jimeng_gateway.http.endpoint import Call
 from jimeng_gateway.http.errors import UnsupportedMedia
-from jimeng_gateway.http.references import read_multipart, single_file, within
+from jimeng_gateway.http.references import Sent, Source, brought_in, reading, single_file, within
 from jimeng_gateway.http.replies import json_reply
 from jimeng_gateway.http.views import instant
 from jimeng_gateway.intake import tidy_name
@@ -81,15 +81,23 @@ async def _received(call: Call) -> Reference:
     if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
         name = tidy_name(headers.get("x-filename", "")) or "file"
         return await within(seconds, single_file(call.request, call.service, name))
-    sent = await within(seconds, read_multipart(call.request, call.service, call.caller))
+    return await within(seconds, _from_form(call))
+
+
+async def _from_form(call: Call) -> Reference:
+    async with reading(Source(call.request, call.service), form=True) as sent:
+        return await _only_file(call, sent)
+
+
+async def _only_file(call: Call, sent: Sent) -> Reference:
     unknown = next((name for name in sent.values if name not in _PASSED_OVER), None)
     if unknown is not None:
         raise InvalidRequest(
             f"unknown field `{shown(unknown)}`; allowed: file", param=shown(unknown), code="unknown_field"
         )
-    if len(sent.references) != 1:
-        raise InvalidRequest(f"the form holds {len(sent.references)} files; send exactly one", param="file")
-    return sent.references[0]
+    if len(sent.givens) != 1:
+        raise InvalidRequest(f"the form holds {len(sent.givens)} files; send exactly one", param="file")
+    return (await brought_in(sent.givens, call.service, call.caller))[0]
 
 
 async def list_files(call: Call, query: FileFilter) -> Response:

@@ -29,6 +29,7 @@ _FILE_ID = re.compile(r"file_[0-9a-z]{22}")
 class GivenReference(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A picture, clip or sound: exactly one of `url`, `image_url`, `data`, `b64` and `file_id`."""
 
+    #: A `data:` URI is understood here too: the OpenAI API has them in `image_url`.
     url: str | None = None
     #: The same as `url`.
     image_url: str | None = None
@@ -161,9 +162,11 @@ def _one(entry: One, role: Role, field: str) -> Given:
         raise InvalidRequest(
             f"`{shown(field)}`: a reference needs exactly one of {', '.join(_SOURCES)}", param=shown(field)
         )
+    link = entry.url or entry.image_url or ""
+    inline = bool(_DATA.match(link))
     return Given(
-        url=entry.url or entry.image_url or "",
-        data=entry.data or entry.b64 or "",
+        url="" if inline else link,
+        data=link if inline else entry.data or entry.b64 or "",
         file_id=entry.file_id or "",
         role=entry.role or role,
         name=entry.name or "",

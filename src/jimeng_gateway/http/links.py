@@ -32,12 +32,16 @@ class Links:
     """Makes links for one caller."""
 
     base: str
-    sign: Callable[[str, int], str]
+    sign: Callable[[str, int, int], str]
+    #: When links to results end, in seconds since the epoch; 0 for never.
+    expires: int = 0
 
     @classmethod
-    def of(cls, request: Request, public_url: str, sign: Callable[[str, int], str]) -> Links:
+    def of(
+        cls, request: Request, public_url: str, sign: Callable[[str, int, int], str], expires: int = 0
+    ) -> Links:
         """Links as this request should see them."""
-        return cls(base_url(request, public_url), sign)
+        return cls(base_url(request, public_url), sign, expires)
 
     def task(self, task_id: str) -> str:
         """Where to ask how a task is doing."""
@@ -45,5 +49,13 @@ class Links:
 
     def content(self, task_id: str, index: int) -> str:
         """The file itself, openable without a key."""
-        signature = self.sign(task_id, index)
-        return f"{self.base}/api/v1/tasks/{task_id}/content?index={index}&signature={signature}"
+        return self._result(task_id, index, "")
+
+    def preview(self, task_id: str, index: int) -> str:
+        """The small picture that stands for it."""
+        return self._result(task_id, index, "&variant=preview")
+
+    def _result(self, task_id: str, index: int, variant: str) -> str:
+        signature = self.sign(task_id, index, self.expires)
+        end = f"&expires={self.expires}" if self.expires else ""
+        return f"{self.task(task_id)}/content?index={index}{variant}{end}&signature={signature}"

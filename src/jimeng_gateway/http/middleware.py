@@ -85,7 +85,11 @@ class _Exchange:
             log.warning("request not served", request_id=self.request_id, code=error.code, error=str(error))
         accepted = bool(self._scope["state"].get("accepted"))
         response: Response = error_response(
-            error, self.request_id, preferred(self._scope["headers"]), accepted=accepted
+            error,
+            self.request_id,
+            preferred(self._scope["headers"]),
+            path=self._scope["path"],
+            accepted=accepted,
         )
         if not isinstance(error, RequestTimeout):
             await self._drain()

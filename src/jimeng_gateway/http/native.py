@@ -9,13 +9,14 @@ import structlog
 from starlette.responses import Response
 
 from jimeng_gateway.domain.errors import GatewayError, InvalidRequest
+from jimeng_gateway.domain.order import Order
 from jimeng_gateway.domain.task import Task, TaskEvent
 from jimeng_gateway.http.endpoint import Call
 from jimeng_gateway.http.errors import error_body
 from jimeng_gateway.http.model_views import ModelList, model_json
 from jimeng_gateway.http.replies import json_reply
 from jimeng_gateway.http.schemas import EventFilter, NewTask, TaskFilter
-from jimeng_gateway.http.sse import EventStream, frame
+from jimeng_gateway.http.sse import RECONNECT, EventStream, frame
 from jimeng_gateway.http.views import EventList, TaskBody, TaskList, event_json, task_json
 from jimeng_gateway.http.wishes import wish_of
 
@@ -27,10 +28,13 @@ def seen(call: Call, task: Task) -> TaskBody:
     return task_json(task, call.now, call.links, call.language, admin=call.admin)
 
 
-async def create_task(call: Call, body: NewTask) -> Response:
+async def order_task(call: Call, body: NewTask) -> Order:
+    """What POST /api/v1/tasks asks for."""
+    return Order(wish_of(body, call.references))
+
+
+async def create_task(call: Call, body: NewTask, task: Task) -> Response:  # noqa: ARG001 - as for all that order
     """POST /api/v1/tasks."""
-    task = await call.gateway.submit(call.caller, wish_of(body, call.references))
-    call.mark_accepted()
     view = seen(call, task)
     return json_reply(view, 201, {"location": view.poll_url})
 
@@ -65,10 +69,13 @@ async def cancel_task(call: Call) -> Response:
     return json_reply(seen(call, await call.gateway.cancel(call.caller, call.id("task_id"))))
 
 
-async def retry_task(call: Call) -> Response:
+async def order_again(call: Call) -> Order:
+    """What POST …/retry asks for: the same input as before."""
+    return await call.gateway.again(call.caller, call.id("task_id"))
+
+
+async def retry_task(call: Call, task: Task) -> Response:
     """POST …/retry: a new task of the same input."""
-    task = await call.gateway.retry(call.caller, call.id("task_id"))
-    call.mark_accepted()
     view = seen(call, task)
     return json_reply(view, 201, {"location": view.poll_url})
 
@@ -80,7 +87,7 @@ async def get_events(call: Call, query: EventFilter) -> Response:
     if call.request.method == "GET" and "text/event-stream" in call.request.headers.get("accept", "").lower():
         # Asked first, so that a task that does not exist is a 404 and not a broken stream.
         await call.gateway.task(call.caller, task_id)
-        return EventStream(_frames(call, task_id, after), call.service)
+        return EventStream(_frames(call, task_id, after), call.service, opening=RECONNECT)
     events = await call.gateway.events(call.caller, task_id, after=after)
     language = call.language
     return json_reply(EventList(data=[event_json(event, language) for event in events]))

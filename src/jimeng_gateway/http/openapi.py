@@ -14,6 +14,7 @@ from jimeng_gateway import __version__
 from jimeng_gateway.http.endpoint import Auth, Endpoint, Reply
 from jimeng_gateway.http.errors import ErrorBody
 from jimeng_gateway.http.givens import ReferenceFields
+from jimeng_gateway.http.spending import DryRunBody
 
 _REF = "#/components/schemas/{name}"
 _ERROR_REF = "#/components/responses/Error{}"
@@ -27,6 +28,7 @@ _FORM_ENTRY = {**_FILE, "description": "A file; or a text part with what the JSO
 
 _HEADERS = {
     "Location": "Where to find what was made.",
+    "openai-poll-after-ms": "Milliseconds after which asking again makes sense.",
     "Preference-Applied": "What was granted of the Prefer header.",
     "ETag": "Changes never, as the file does not.",
     "Accept-Ranges": "`bytes`",
@@ -39,6 +41,31 @@ _HEADERS = {
     "x-request-id": "Names this request in the log of the gateway.",
     "x-should-retry": "`false` when repeating the request cannot help, or would pay twice.",
 }
+
+
+#: Of every route that makes a task (spending.py).
+_SPENDING: list[dict[str, Any]] = [
+    {
+        "name": "dry_run",
+        "in": "query",
+        "required": False,
+        "description": "Only say what would be sent and what it is likely to cost.",
+        "schema": {"type": "boolean", "default": False},
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "The same request under the same key makes no second task, for 24 hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+]
+_DRY_RUN = Reply(200, "With `dry_run`: what it would come to.", DryRunBody)
+
+
+def replies_of(endpoint: Endpoint) -> tuple[Reply, ...]:
+    """All ways in which a route answers when all is well."""
+    return endpoint.replies if endpoint.order is None else (*endpoint.replies, _DRY_RUN)
 
 
 @cache
@@ -93,7 +120,8 @@ def _form_name(name: str) -> str:
 def _types(endpoints: Iterable[Endpoint]) -> list[Any]:
     found: dict[str, Any] = {}
     for endpoint in endpoints:
-        for one in (endpoint.body, endpoint.query, *(reply.schema for reply in endpoint.replies)):
+        schemas = (reply.schema for reply in replies_of(endpoint))
+        for one in (endpoint.body, endpoint.query, *schemas):
             if one is not None:
                 found[repr(one)] = one
     return list(found.values())
@@ -123,6 +151,8 @@ def _request_content(endpoint: Endpoint, refs: dict[str, Any]) -> dict[str, Any]
     if endpoint.upload:
         form = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
         return {_FORM: {"schema": form}, **{kind: {"schema": _FILE} for kind in _RAW}}
+    if endpoint.exchange:
+        return {_JSON: {"schema": {"type": "object"}}}
     if endpoint.body is None:
         return {}
     content = {_JSON: {"schema": refs[repr(endpoint.body)]}}
@@ -147,18 +177,18 @@ def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str
             {"name": name, "in": "query", "required": False, "schema": schema}
             for name, schema in properties.items()
         ]
-    return found
+    return [*found, *_SPENDING] if endpoint.order is not None else found
 
 
 def _responses(endpoint: Endpoint, refs: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): {"$ref": _ERROR_REF.format(status)} for status in errors_of(endpoint)
     }
-    own = {str(reply.status) for reply in endpoint.replies}
+    own = {str(reply.status) for reply in replies_of(endpoint)}
     for status in own & responses.keys():
         # Such a reply is either what the route means by it or an error of the gateway.
         responses[status] = _error(int(status), refs)
-    for reply in endpoint.replies:
+    for reply in replies_of(endpoint):
         entry = responses.setdefault(str(reply.status), _entry(reply.description, reply.headers))
         if reply.media_type:
             known = entry.setdefault("content", {}).get(reply.media_type)
@@ -184,7 +214,9 @@ def errors_of(endpoint: Endpoint) -> Sequence[int]:
         found.add(404)
     if endpoint.query is not None:
         found.add(400)
-    if endpoint.body is not None or endpoint.upload:
+    if endpoint.order is not None:
+        found |= {400, 422}
+    if endpoint.body is not None or endpoint.upload or endpoint.exchange:
         found |= {400, 408, 413, 415}
     if endpoint.references:
         # A reference may name a file that is not there, or one that goes away at that very moment.

@@ -7,7 +7,8 @@ left out and nothing changes its place, because the prompt speaks of references 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from jimeng_gateway.domain.errors import InvalidRequest
 from jimeng_gateway.domain.reference import Reference, Role
 from jimeng_gateway.gateway import Caller
 from jimeng_gateway.http.body import declared_length, parse_json, read_body, shown, stream_body, text
-from jimeng_gateway.http.endpoint import Service
+from jimeng_gateway.http.endpoint import Service, Unpacking
 from jimeng_gateway.http.errors import PayloadTooLarge, RequestTimeout
 from jimeng_gateway.http.givens import (
     FIELDS,
@@ -45,30 +46,56 @@ _LARGE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a request holds: its other fields, and its references in order."""
+    """What a request holds: its other fields, and its references in order, not yet brought in."""
 
     values: dict[str, Any]
-    references: tuple[Reference, ...]
+    givens: tuple[Given | Reference, ...]
 
 
-async def read_json(request: Request, service: Service, caller: Caller) -> Sent:
-    """A JSON body with its references brought in."""
-    limits = service.limits
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A request about to be read for one route."""
+
+    request: Request
+    service: Service
+    unpack: Unpacking | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.asynccontextmanager
+async def reading(source: Source, *, form: bool) -> AsyncIterator[Sent]:
+    """What was sent. Large bodies and open files are held until the end of the context."""
     async with AsyncExitStack() as stack:
-        raw = await read_body(
-            request,
-            limit=limits.reference_json_bytes,
-            seconds=limits.body_seconds,
-            reaches=_place(request, service, stack).reaches,
-        )
-        if len(raw) > limits.json_bytes:
-            values = await asyncio.to_thread(parse_json, raw)
-        else:
-            values = parse_json(raw)
-        del raw
-        givens = list(from_json({name: value for name, value in values.items() if name in FIELDS}))
-        values = {name: value for name, value in values.items() if name not in FIELDS}
-        return Sent(values, await _brought_in(givens, service, caller))
+        sent = await (_read_multipart if form else _read_json)(source, stack)
+        refuse_known(sent.values, source.refused)
+        if source.unpack is not None:
+            values, givens = source.unpack(sent.values)
+            sent = Sent(values, (*sent.givens, *givens))
+        yield sent
+
+
+def refuse_known(names: Iterable[str], refused: Mapping[str, str]) -> None:
+    """InvalidRequest for a field that the route knows and cannot honour."""
+    for name in names:
+        if name in refused:
+            raise InvalidRequest(f"{shown(name)}: {refused[name]}", param=shown(name), code="not_supported")
+
+
+async def _read_json(source: Source, stack: AsyncExitStack) -> Sent:
+    limits = source.service.limits
+    raw = await read_body(
+        source.request,
+        limit=limits.reference_json_bytes,
+        seconds=limits.body_seconds,
+        reaches=_place(source.request, source.service, stack).reaches,
+    )
+    if len(raw) > limits.json_bytes:
+        values = await asyncio.to_thread(parse_json, raw)
+    else:
+        values = parse_json(raw)
+    del raw
+    givens = tuple(from_json({name: value for name, value in values.items() if name in FIELDS}))
+    return Sent({name: value for name, value in values.items() if name not in FIELDS}, givens)
 
 
 def _place(request: Request, service: Service, stack: AsyncExitStack) -> Place:
@@ -77,17 +104,17 @@ def _place(request: Request, service: Service, stack: AsyncExitStack) -> Place:
     return Place(service.room, stack, small=limits.json_bytes, size=size)
 
 
-async def read_multipart(request: Request, service: Service, caller: Caller) -> Sent:
-    """A form with its files spooled and its other references brought in."""
-    limits = service.limits
+async def _read_multipart(source: Source, stack: AsyncExitStack) -> Sent:
+    """A form with its files spooled."""
+    request, service = source.request, source.service
     chunks = stream_body(
-        request, limit=service.intake.largest * limits.files_per_request, idle=limits.body_seconds
+        request,
+        limit=service.intake.largest * service.limits.files_per_request,
+        idle=service.limits.body_seconds,
     )
-    async with AsyncExitStack() as stack:
-        form = _Form(service, stack, _place(request, service, stack))
-        await read_form(chunks, request.headers["content-type"], form)
-        values = {name: value for name, value in form.fields.items() if value}
-        return Sent(values, await _brought_in(form.given, service, caller))
+    form = _Form(service, stack, _place(request, service, stack), source.refused)
+    await read_form(chunks, request.headers["content-type"], form)
+    return Sent({name: value for name, value in form.fields.items() if value}, tuple(form.given))
 
 
 async def within(seconds: float, reading: Coroutine[Any, Any, T]) -> T:
@@ -106,6 +133,7 @@ class _Form:
     service: Service
     stack: AsyncExitStack
     place: Place
+    refused: Mapping[str, str]
     fields: dict[str, str] = field(default_factory=dict)
     given: list[Given | Reference] = field(default_factory=list)
     _part: Part = field(default_factory=lambda: Part("", None))
@@ -122,6 +150,7 @@ class _Form:
         self._text = bytearray()
         if part.filename is None:
             return
+        refuse_known([part.name], self.refused)
         if self._meaning is None:
             raise InvalidRequest(
                 f"`{shown(part.name)}` is a file under a name that is not known; "
@@ -183,7 +212,7 @@ class _Form:
                 self.given += from_text(pointer, self._meaning, self._name)
 
 
-async def _brought_in(
+async def brought_in(
     givens: Sequence[Given | Reference], service: Service, caller: Caller
 ) -> tuple[Reference, ...]:
     """All of them as references, in the same order; the first that fails ends the others."""

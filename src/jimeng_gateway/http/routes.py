@@ -10,17 +10,24 @@ from starlette.responses import Response
 from jimeng_gateway.http import (
     admin,
     admin_views,
-    compat,
     content,
     files,
     health,
     model_views,
     native,
+    removals,
     schemas,
     views,
 )
+from jimeng_gateway.http.ark.routes import ROUTES as ARK_ROUTES
+from jimeng_gateway.http.deliveries import DELIVERY_ROUTES
 from jimeng_gateway.http.endpoint import Auth, Call, Endpoint, Reply
+from jimeng_gateway.http.legacy.routes import ROUTES as LEGACY_ROUTES
+from jimeng_gateway.http.mcp_door.routes import ROUTES as MCP_ROUTES
+from jimeng_gateway.http.openai.chat import CHAT_ROUTES
+from jimeng_gateway.http.openai.routes import ROUTES as OPENAI_ROUTES
 from jimeng_gateway.http.openapi import document
+from jimeng_gateway.http.relay.routes import ROUTES as RELAY_ROUTES
 
 _TASK = (Reply(200, "The task.", views.TaskBody),)
 _NEW_TASK = (Reply(201, "The new task.", views.TaskBody, headers=("Location",)),)
@@ -54,6 +61,7 @@ _TASKS: tuple[Endpoint, ...] = (
     Endpoint(
         method="POST",
         path="/api/v1/tasks",
+        order=native.order_task,
         handler=native.create_task,
         auth=Auth.KEY,
         tag="tasks",
@@ -85,6 +93,7 @@ _TASKS: tuple[Endpoint, ...] = (
     Endpoint(
         method="POST",
         path="/api/v1/tasks/{task_id}/retry",
+        order=native.order_again,
         handler=native.retry_task,
         auth=Auth.KEY,
         tag="tasks",
@@ -118,7 +127,17 @@ _TASKS: tuple[Endpoint, ...] = (
             Reply(206, "The part asked for.", None, "*/*", ("ETag", "Content-Range")),
             Reply(304, "Not modified.", None, "", ("ETag",)),
         ),
-        errors=(416,),
+        errors=(403, 410, 416),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/api/v1/tasks/{task_id}/results",
+        handler=removals.remove_results,
+        auth=Auth.KEY,
+        tag="tasks",
+        summary="Remove the files of a task that has ended; 409 before",
+        replies=_TASK,
+        errors=(409,),
     ),
     Endpoint(
         method="GET",
@@ -178,59 +197,6 @@ _FILES: tuple[Endpoint, ...] = (
         tag="files",
         summary="Forget a file; tasks that were made with it are not affected",
         replies=(Reply(200, "It is gone.", files.FileDeleted),),
-    ),
-)
-
-_COMPAT: tuple[Endpoint, ...] = (
-    Endpoint(
-        method="POST",
-        path="/v1/images/generations",
-        handler=compat.generate_image,
-        auth=Auth.KEY,
-        tag="compatible",
-        summary="Make pictures and wait for them (OpenAI)",
-        body=schemas.ImageGeneration,
-        references=True,
-        lenient=True,
-        replies=(
-            Reply(200, "The pictures.", compat.ImageReply, headers=("Preference-Applied",)),
-            Reply(202, "The wait ran out.", compat.Accepted, headers=("Location", "Preference-Applied")),
-        ),
-        errors=(409, 429, 502, 504),
-    ),
-    Endpoint(
-        method="POST",
-        path="/v1/videos/generations",
-        handler=compat.generate_video,
-        auth=Auth.KEY,
-        tag="compatible",
-        summary="Queue a video",
-        body=schemas.VideoGeneration,
-        references=True,
-        lenient=True,
-        replies=(
-            Reply(202, "The task goes on.", compat.Accepted, headers=("Location", "Preference-Applied")),
-            Reply(200, "Ready within the wait.", compat.VideoReply, headers=("Preference-Applied",)),
-        ),
-        errors=(409, 429, 502, 504),
-    ),
-    Endpoint(
-        method="GET",
-        path="/v1/models",
-        handler=compat.list_openai_models,
-        auth=Auth.KEY,
-        tag="compatible",
-        summary="All models (OpenAI)",
-        replies=(Reply(200, "The models.", compat.OpenAIModelList),),
-    ),
-    Endpoint(
-        method="GET",
-        path="/v1/models/{model_id:path}",
-        handler=compat.get_openai_model,
-        auth=Auth.KEY,
-        tag="compatible",
-        summary="One model, by name or alias (OpenAI)",
-        replies=(Reply(200, "The model.", compat.OpenAIModel),),
     ),
 )
 
@@ -314,6 +280,16 @@ _ADMIN: tuple[Endpoint, ...] = (
         replies=(Reply(201, "The key with its secret.", admin_views.NewKeyBody),),
     ),
     Endpoint(
+        method="PATCH",
+        path="/api/v1/keys/{key_id}",
+        handler=admin.change_key,
+        auth=Auth.ADMIN,
+        tag="admin",
+        summary="Choose what callers of a key get unless they say otherwise",
+        body=schemas.KeyChange,
+        replies=(Reply(200, "The key.", admin_views.KeyBody),),
+    ),
+    Endpoint(
         method="DELETE",
         path="/api/v1/keys/{key_id}",
         handler=admin.revoke_key,
@@ -321,6 +297,29 @@ _ADMIN: tuple[Endpoint, ...] = (
         tag="admin",
         summary="Revoke a key",
         replies=(Reply(200, "The key, revoked.", admin_views.KeyBody),),
+    ),
+)
+
+_REMOVALS: tuple[Endpoint, ...] = (
+    Endpoint(
+        method="GET",
+        path="/api/v1/removals",
+        handler=removals.list_removals,
+        auth=Auth.ADMIN,
+        tag="admin",
+        summary="Results whose files were removed, and why; the latest first",
+        query=removals.RemovalFilter,
+        replies=(Reply(200, "A page of removals.", removals.RemovalList),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/removals",
+        handler=removals.prune,
+        auth=Auth.ADMIN,
+        tag="admin",
+        summary="Remove the oldest results now",
+        body=removals.Prune,
+        replies=(Reply(200, "What was removed.", removals.Pruned),),
     ),
 )
 
@@ -367,4 +366,17 @@ _HEALTH: tuple[Endpoint, ...] = (
 )
 
 #: In the order in which paths are tried: what is asked most comes first.
-ROUTES: tuple[Endpoint, ...] = (*_TASKS, *_FILES, *_COMPAT, *_ADMIN, *_HEALTH)
+ROUTES: tuple[Endpoint, ...] = (
+    *_TASKS,
+    *_FILES,
+    *DELIVERY_ROUTES,
+    *LEGACY_ROUTES,
+    *RELAY_ROUTES,
+    *CHAT_ROUTES,
+    *MCP_ROUTES,
+    *OPENAI_ROUTES,
+    *ARK_ROUTES,
+    *_ADMIN,
+    *_REMOVALS,
+    *_HEALTH,
+)

@@ -5,11 +5,12 @@ Only the form is checked here. Whether a model takes a value is for the catalogu
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from jimeng_gateway.domain.options import ArkStatus
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.route import Route
 from jimeng_gateway.domain.task import Stage
@@ -71,8 +72,8 @@ class EventFilter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class NewSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A login to add. The credential is written, never shown again."""
 
-    #: The bare session id, or the whole Cookie header.
-    credential: Annotated[str, Meta(min_length=1, max_length=32_768)]
+    #: The bare session id, the whole Cookie header, or a browser's export of cookies (JSON, Netscape).
+    credential: Annotated[str, Meta(min_length=1, max_length=262_144)]
     label: Label | None = None
     region: Word | None = None
     slots: Slots | None = None
@@ -84,7 +85,7 @@ class SessionChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     label: Label | None = None
     enabled: bool | None = None
     slots: Slots | None = None
-    credential: Annotated[str, Meta(min_length=1, max_length=32_768)] | None = None
+    credential: Annotated[str, Meta(min_length=1, max_length=262_144)] | None = None
     #: By which door its submits leave: the site's page in a browser, plain HTTP, or as it suits the job.
     route: Route | None = None
 
@@ -96,49 +97,16 @@ class NewKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     admin: bool = False
 
 
-class ImageGeneration(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The OpenAI image request with the fields of the gateway that this one replaces."""
+class KeyChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What callers of the key get unless they say otherwise; what is absent stays."""
 
-    prompt: Prompt
-    model: Word | None = None
-    n: Count | None = None
-    #: "auto" or "1024x1024": the nearest size that the model offers is taken.
-    size: Word | None = None
-    response_format: Literal["url", "b64_json"] | None = None
-    ratio: Word | None = None
-    resolution: Word | None = None
-    negative_prompt: str | None = None
-    sample_strength: Strength | None = None
-    intelligent_ratio: bool | None = None
-    multi_image: bool | None = None
-    seed: Seed | None = None
-    #: Only false: pictures are not streamed in this version.
-    stream: bool | None = None
-    #: The rest belongs to other models; it is taken and has no effect (openai-media.md 3.1).
-    user: Any = None
-    safety_identifier: Any = None
-    quality: Any = None
-    style: Any = None
-    background: Any = None
-    moderation: Any = None
-    output_format: Any = None
-    output_compression: Any = None
-    partial_images: Any = None
-    complexity: Any = None
-    frame_count: Any = None
-    frame_duration_ms: Any = None
-    svg: Any = None
-
-
-class VideoGeneration(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The video request of the gateway that this one replaces."""
-
-    prompt: Prompt
-    model: Word | None = None
-    duration: LooseSeconds | None = None
-    ratio: Word | None = None
-    resolution: Word | None = None
-    size: Word | None = None
-    seed: Seed | None = None
-    user: Any = None
-    response_format: Any = None
+    #: Other names for models: `{"sora-2": "seedance-2.0-fast"}`. A name may end in `*`.
+    aliases: (
+        Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128)], Word], Meta(max_length=200)] | None
+    ) = None
+    #: In what form pictures are handed over; "auto": as the dialect itself does.
+    image_format: Literal["auto", "url", "b64_json"] | None = None
+    #: Seconds that a request waits for its task, at most 600; "auto": as the route itself does.
+    wait: Annotated[float, Meta(ge=0, le=600)] | Literal["auto"] | None = None
+    #: Whether the Ark door tells `cancelled` and `expired`, or `failed` in their place.
+    ark_status: ArkStatus | None = None

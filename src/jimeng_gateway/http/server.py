@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -14,21 +13,16 @@ from starlette.types import Receive, Scope, Send
 
 from jimeng_gateway.domain.errors import NotFound
 from jimeng_gateway.domain.ports import Clock
-from jimeng_gateway.domain.reference import Reference
-from jimeng_gateway.gateway import Caller, Gateway
+from jimeng_gateway.gateway import Gateway
 from jimeng_gateway.http.auth import identify
 from jimeng_gateway.http.body import build, media_type, parse_json, read_body, read_query
 from jimeng_gateway.http.endpoint import Auth, Call, Endpoint, Limits, Service
 from jimeng_gateway.http.errors import MethodNotAllowed
-from jimeng_gateway.http.givens import FIELDS
 from jimeng_gateway.http.middleware import Guard
-from jimeng_gateway.http.references import read_json, read_multipart, within
 from jimeng_gateway.http.room import Room
 from jimeng_gateway.http.routes import ROUTES
+from jimeng_gateway.http.spending import JSON, Spending
 from jimeng_gateway.intake import Intake
-
-_JSON = "application/json"
-_FORM = "multipart/form-data"
 
 
 def create_app(
@@ -74,37 +68,37 @@ class PathApp:
         return self._endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._choose(scope["method"])
         request = Request(scope, receive)
+        endpoint = await self._choose(request)
         caller = await identify(endpoint.auth, request, self._service.gateway)
+        if endpoint.order is not None:
+            assert caller is not None
+            now = self._service.clock.now()
+            await Spending(self._service, endpoint, request, caller, now)(scope, receive, send)
+            return
+        call = Call(self._service, request, caller)
+        response = await endpoint.handler(call, **await self._arguments(request, endpoint))
+        await response(scope, receive, send)
+
+    async def _arguments(self, request: Request, endpoint: Endpoint) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
         if endpoint.query is not None:
             strict = endpoint.auth is not Auth.LINK
             arguments["query"] = read_query(request, endpoint.query, strict=strict)
-        references: tuple[Reference, ...] = ()
         if endpoint.body is not None:
-            arguments["body"], references = await self._read(request, endpoint, endpoint.body, caller)
-        call = Call(self._service, request, caller, references)
-        response = await endpoint.handler(call, **arguments)
-        await response(scope, receive, send)
-
-    async def _read(
-        self, request: Request, endpoint: Endpoint, struct: type[msgspec.Struct], caller: Caller | None
-    ) -> tuple[msgspec.Struct, tuple[Reference, ...]]:
-        kind = media_type(request, (_JSON, _FORM) if endpoint.references else (_JSON,))
-        if not endpoint.references or caller is None:
+            media_type(request, (JSON,))
             limits = self._service.limits
             raw = await read_body(request, limit=limits.json_bytes, seconds=limits.body_seconds)
-            return build(parse_json(raw), struct, lenient=endpoint.lenient, what="field"), ()
-        reading = (read_multipart if kind == _FORM else read_json)(request, self._service, caller)
-        sent = await within(self._service.limits.intake_seconds, reading)
-        lenient = endpoint.lenient or kind == _FORM
-        body = build(sent.values, struct, lenient=lenient, what="field", also=FIELDS)
-        return body, sent.references
+            arguments["body"] = build(parse_json(raw), endpoint.body, lenient=endpoint.lenient, what="field")
+        return arguments
 
-    def _choose(self, method: str) -> Endpoint:
+    async def _choose(self, request: Request) -> Endpoint:
+        method = request.method
         found = self._endpoints.get("GET" if method == "HEAD" else method)
         if found is None:
+            if all(endpoint.auth is not Auth.PUBLIC for endpoint in self._endpoints.values()):
+                # One program tells good keys from bad ones by a 405 (clients.md 10.2).
+                await identify(Auth.KEY, request, self._service.gateway)
             allowed = sorted({*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])})
             raise MethodNotAllowed(method, allowed)
         return found

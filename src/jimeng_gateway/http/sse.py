@@ -23,9 +23,15 @@ def frame(event: str, data: object, *, number: int | None = None) -> bytes:
     return head.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
 
 
+def data_frame(data: object) -> bytes:
+    """An event without a name, as the chat dialect sends them."""
+    return b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
 #: Sent first, so that proxies and clients see the reply begin, and later whenever nothing else was.
 HEARTBEAT = b": keep-alive\n\n"
-_OPENING = b"retry: 2000\n" + HEARTBEAT
+#: The same with how long to wait before coming back. Not for the OpenAI SDKs, which take it for an event.
+RECONNECT = b"retry: 2000\n" + HEARTBEAT
 
 
 class EventStream(Response):
@@ -33,36 +39,48 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], service: Service) -> None:
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes, None],
+        service: Service,
+        *,
+        opening: bytes = HEARTBEAT,
+        farewell: bytes = b"",
+    ) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._frames = frames
         self._service = service
+        self._opening = opening
+        #: What a client is told whose stream ends before its frames do, because the process stops.
+        self._farewell = farewell
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": _OPENING, "more_body": True})
+        await send({"type": "http.response.body", "body": self._opening, "more_body": True})
         gone = asyncio.ensure_future(_disconnected(receive))
         closing = asyncio.ensure_future(self._service.closing.wait())
         try:
-            await self._pump(send, gone, closing)
+            complete = await self._pump(send, gone, closing)
         finally:
             await stop(gone, closing)
             await self._frames.aclose()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        last = b"" if complete else self._farewell
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _pump(self, send: Send, *ends: asyncio.Future[Any]) -> None:
+    async def _pump(self, send: Send, *ends: asyncio.Future[Any]) -> bool:
+        """Whether all frames were sent, and none of the `ends` came first."""
         frames = asyncio.ensure_future(self._next())
         beat = asyncio.ensure_future(self._heartbeat())
         try:
             while True:
                 await asyncio.wait({frames, beat, *ends}, return_when=asyncio.FIRST_COMPLETED)
                 if any(end.done() for end in ends):
-                    return
+                    return False
                 if frames.done():
                     chunk = frames.result()
                     if chunk is None:
-                        return
+                        return True
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     frames = asyncio.ensure_future(self._next())
                 if beat.done():

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from jimeng_gateway.domain.errors import ErrorKind, Failure, Owner
 from jimeng_gateway.domain.reference import Media, Reference, Role
 from jimeng_gateway.domain.request import GenerationRequest, Kind
-from jimeng_gateway.domain.task import Result, Stage, Task, TaskEvent, progress
+from jimeng_gateway.domain.task import Removal, Result, Stage, Task, TaskEvent, progress
 from jimeng_gateway.domain.words import Language, failure_message
 from jimeng_gateway.http.links import Links
 
@@ -67,8 +67,10 @@ class ResultBody(msgspec.Struct, kw_only=True):
     """One finished picture or video."""
 
     index: int
-    #: Our copy; null until it is stored.
+    #: Our copy; null until it is stored, and again when it was removed.
     url: str | None
+    #: A small picture of it: a video's poster, or an image made small; null where there is none.
+    preview_url: str | None
     #: Where the site serves it, for as long as that lasts.
     upstream_url: str
     media_type: str | None
@@ -77,6 +79,9 @@ class ResultBody(msgspec.Struct, kw_only=True):
     duration_ms: int | None
     size: int | None
     sha256: str | None
+    #: When the file was removed on purpose, and why; null as long as it is here.
+    removed_at: str | None
+    removed_why: Removal | None
 
 
 class FailureBody(msgspec.Struct, kw_only=True):
@@ -147,9 +152,9 @@ def task_json(
         stage=task.stage,
         status=task.stage,
         prompt=task.request.prompt,
-        request=_request(task.request),
+        request=request_json(task.request),
         references=[
-            _reference(entry, number) for number, entry in enumerate(task.request.references, start=1)
+            reference_json(entry, number) for number, entry in enumerate(task.request.references, start=1)
         ],
         progress=round(progress(task, now), 4),
         queue_position=task.queue_position,
@@ -175,7 +180,8 @@ def task_json(
     )
 
 
-def _request(request: GenerationRequest) -> RequestBody:
+def request_json(request: GenerationRequest) -> RequestBody:
+    """What was chosen, defaults filled in."""
     return RequestBody(
         kind=request.kind,
         model=request.model,
@@ -193,7 +199,8 @@ def _request(request: GenerationRequest) -> RequestBody:
     )
 
 
-def _reference(reference: Reference, number: int) -> ReferenceBody:
+def reference_json(reference: Reference, number: int) -> ReferenceBody:
+    """A reference as its caller sees it."""
     return ReferenceBody(
         index=number,
         kind=reference.kind,
@@ -211,6 +218,7 @@ def _result(task: Task, result: Result, links: Links) -> ResultBody:
     return ResultBody(
         index=result.index,
         url=links.content(task.id, result.index) if result.file is not None else None,
+        preview_url=links.preview(task.id, result.index) if _has_preview(result) else None,
         upstream_url=result.upstream_url,
         media_type=result.media_type,
         width=result.width,
@@ -218,7 +226,14 @@ def _result(task: Task, result: Result, links: Links) -> ResultBody:
         duration_ms=result.duration_ms,
         size=result.size,
         sha256=result.sha256,
+        removed_at=maybe_instant(result.removed_at),
+        removed_why=result.removed_why,
     )
+
+
+def _has_preview(result: Result) -> bool:
+    """An image without a small picture is its own."""
+    return result.preview_file is not None or (result.kind == "image" and result.file is not None)
 
 
 def failure_json(failure: Failure, language: Language = Language.EN, *, admin: bool) -> FailureBody:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
+
+from jimeng_gateway.domain.options import KeyOptions
 from jimeng_gateway.store.database import Row, Tx
 
 
@@ -20,6 +23,7 @@ class Key:
     created_at: int
     last_used_at: int | None = None
     revoked_at: int | None = None
+    options: KeyOptions = field(default_factory=KeyOptions)
 
 
 def insert(tx: Tx, key: Key, digest: str) -> None:
@@ -52,6 +56,11 @@ def find_all(tx: Tx) -> list[Key]:
     return [_from_row(row) for row in tx.all("key_list")]
 
 
+def set_options(tx: Tx, key_id: str, options: KeyOptions) -> None:
+    """What callers of the key get unless they say otherwise."""
+    tx.run("key_options", id=key_id, options=msgspec.json.encode(options).decode())
+
+
 def _from_row(row: Row) -> Key:
     return Key(
         id=row["id"],
@@ -61,4 +70,5 @@ def _from_row(row: Row) -> Key:
         created_at=row["created_at"],
         last_used_at=row["last_used_at"],
         revoked_at=row["revoked_at"],
+        options=msgspec.json.decode(row["options"], type=KeyOptions),
     )

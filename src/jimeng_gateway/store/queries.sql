@@ -45,17 +45,20 @@ INSERT INTO api_key (id, name, role, digest, prefix, created_at)
 VALUES (:id, :name, :role, :digest, :prefix, :now);
 
 -- name: key_by_digest
-SELECT id, name, role, prefix, created_at, last_used_at, revoked_at FROM api_key
+SELECT id, name, role, prefix, created_at, last_used_at, revoked_at, options FROM api_key
 WHERE digest = :digest AND revoked_at IS NULL;
 
 -- name: key_get
-SELECT id, name, role, prefix, created_at, last_used_at, revoked_at FROM api_key WHERE id = :id;
+SELECT id, name, role, prefix, created_at, last_used_at, revoked_at, options FROM api_key WHERE id = :id;
 
 -- name: key_list
-SELECT id, name, role, prefix, created_at, last_used_at, revoked_at FROM api_key ORDER BY created_at, id;
+SELECT id, name, role, prefix, created_at, last_used_at, revoked_at, options FROM api_key ORDER BY created_at, id;
 
 -- name: key_revoke
 UPDATE api_key SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL;
+
+-- name: key_options
+UPDATE api_key SET options = :options WHERE id = :id;
 
 -- name: key_used
 UPDATE api_key SET last_used_at = :now WHERE id = :id;
@@ -172,9 +175,9 @@ WHERE task.stage NOT IN ('submitting', 'polling', 'downloading');
 -- Ids are never given twice: one that is there was written by this very insert, whose answer was lost.
 -- name: task_insert
 INSERT INTO task (id, key_id, kind, model, request, stage, work, due_at, revision, created_at, updated_at,
-                  deadline_at, retry_of)
+                  deadline_at, retry_of, door, memo)
 VALUES (:id, :key_id, :kind, :model, :request, :stage, :work, :due_at, 0, :now, :now, :deadline_at,
-        :retry_of)
+        :retry_of, :door, :memo)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: task_get
@@ -194,23 +197,93 @@ UPDATE task SET stage = :stage, work = :work, due_at = :due_at, revision = :revi
     error_code = :error_code, error_message = :error_message, error_raw = :error_raw, late = :late
 WHERE id = :id AND revision = :was;
 
+-- `stages` is a list like ",queued,polling,".
 -- name: task_list
 SELECT * FROM task
-WHERE (CAST(:stage AS TEXT) IS NULL OR stage = :stage)
+WHERE removed_at IS NULL AND created_at >= :since
+  AND (CAST(:stages AS TEXT) IS NULL OR replace(:stages, ',' || stage || ',', '') <> :stages)
   AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
   AND (CAST(:model AS TEXT) IS NULL OR model = :model)
   AND (created_at, id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT))
-ORDER BY created_at DESC, id DESC LIMIT :limit;
+ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :skip;
 
 -- The same for one key, apart because SQLite takes its index only for a condition without an OR.
 -- name: task_list_of_key
 SELECT * FROM task
-WHERE key_id = :key_id
-  AND (CAST(:stage AS TEXT) IS NULL OR stage = :stage)
+WHERE key_id = :key_id AND removed_at IS NULL AND created_at >= :since
+  AND (CAST(:stages AS TEXT) IS NULL OR replace(:stages, ',' || stage || ',', '') <> :stages)
   AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
   AND (CAST(:model AS TEXT) IS NULL OR model = :model)
   AND (created_at, id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT))
-ORDER BY created_at DESC, id DESC LIMIT :limit;
+ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :skip;
+
+-- name: task_list_oldest
+SELECT * FROM task
+WHERE (CAST(:key_id AS TEXT) IS NULL OR key_id = :key_id) AND removed_at IS NULL AND created_at >= :since
+  AND (CAST(:stages AS TEXT) IS NULL OR replace(:stages, ',' || stage || ',', '') <> :stages)
+  AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+  AND (CAST(:model AS TEXT) IS NULL OR model = :model)
+  AND (created_at, id) > (CAST(:at AS BIGINT), CAST(:after AS TEXT))
+ORDER BY created_at, id LIMIT :limit OFFSET :skip;
+
+-- name: task_list_count
+SELECT COUNT(*) AS n FROM task
+WHERE (CAST(:key_id AS TEXT) IS NULL OR key_id = :key_id) AND removed_at IS NULL AND created_at >= :since
+  AND (CAST(:stages AS TEXT) IS NULL OR replace(:stages, ',' || stage || ',', '') <> :stages)
+  AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+  AND (CAST(:model AS TEXT) IS NULL OR model = :model);
+
+-- name: task_remove
+UPDATE task SET removed_at = :now WHERE id = :id AND removed_at IS NULL
+  AND stage IN ('succeeded', 'failed', 'cancelled');
+
+-- ── intents ─────────────────────────────────────────────────────────────────────────────────────
+
+-- name: intent_insert
+INSERT INTO intent (task_id, key_id, token, fingerprint, born_try, last_try, peer, created_at)
+VALUES (:task_id, :key_id, :token, :fingerprint, :attempt, :attempt, :peer, :now)
+ON CONFLICT (task_id) DO NOTHING;
+
+-- name: intent_by_token
+SELECT task_id, fingerprint FROM intent WHERE key_id = :key_id AND token = :token AND created_at > :since;
+
+-- Of the requests with this content the one whose last try came just before: several may be on their way.
+-- name: intent_before
+SELECT task_id FROM intent
+WHERE key_id = :key_id AND fingerprint = :fingerprint AND token IS NULL AND created_at > :since
+  AND last_try < :attempt
+ORDER BY last_try DESC, created_at, task_id LIMIT 1;
+
+-- Made by a later try while an earlier one was still on its way.
+-- name: intent_after
+SELECT task_id FROM intent
+WHERE key_id = :key_id AND fingerprint = :fingerprint AND token IS NULL AND born_try > :attempt
+  AND created_at >= :arrived_at
+ORDER BY created_at, task_id LIMIT 1;
+
+-- The client had its answer, or lost its connection, just before: on another connection it is back at once.
+-- name: intent_unmarked
+SELECT task_id FROM intent
+WHERE key_id = :key_id AND fingerprint = :fingerprint AND token IS NULL AND peer <> :peer
+  AND (answered_at BETWEEN :earliest AND :latest OR lost_at >= :lost_since)
+ORDER BY created_at DESC, task_id LIMIT 1;
+
+-- name: intent_again
+UPDATE intent SET peer = :peer, answered_at = NULL, lost_at = NULL WHERE task_id = :task_id AND peer IS NOT NULL;
+
+-- name: intent_answered
+UPDATE intent SET answered_at = :answered_at, lost_at = :lost_at WHERE task_id = :task_id AND peer = :peer;
+
+-- name: intent_tried
+UPDATE intent SET last_try = :attempt WHERE task_id = :task_id AND last_try < :attempt;
+
+-- name: intent_forget
+DELETE FROM intent WHERE created_at <= :before;
+
+-- name: intent_forget_token
+DELETE FROM intent WHERE key_id = :key_id AND token = :token AND created_at <= :before;
+
+-- ── the queue ───────────────────────────────────────────────────────────────────────────────────
 
 -- name: task_ready
 -- What is past its deadline waits to be failed: after a long stop that may come second.
@@ -345,19 +418,68 @@ UPDATE submission SET cancel_due_at = :due_at WHERE submit_id = :submit_id AND c
 
 -- name: result_put
 INSERT INTO result (task_id, idx, kind, upstream_url, item_id, width, height, duration_ms, file, media_type,
-                    size, sha256, stored_at)
+                    size, sha256, stored_at, place, preview_url, preview_file, preview_type, preview_size, bytes)
 VALUES (:task_id, :idx, :kind, :upstream_url, :item_id, :width, :height, :duration_ms, :file, :media_type,
-        :size, :sha256, :stored_at)
+        :size, :sha256, :stored_at, :place, :preview_url, :preview_file, :preview_type, :preview_size,
+        :bytes)
 ON CONFLICT (task_id, idx) DO UPDATE SET upstream_url = excluded.upstream_url, item_id = excluded.item_id,
     width = excluded.width, height = excluded.height, duration_ms = excluded.duration_ms,
     file = excluded.file, media_type = excluded.media_type, size = excluded.size, sha256 = excluded.sha256,
-    stored_at = excluded.stored_at;
+    stored_at = excluded.stored_at, place = excluded.place, preview_url = excluded.preview_url,
+    preview_file = excluded.preview_file, preview_type = excluded.preview_type,
+    preview_size = excluded.preview_size, bytes = excluded.bytes;
 
 -- name: result_of_task
 SELECT * FROM result WHERE task_id = :task_id ORDER BY idx;
 
 -- name: result_totals
-SELECT count(*) AS files, CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes FROM result WHERE file IS NOT NULL;
+SELECT count(*) AS files, CAST(coalesce(sum(bytes), 0) AS BIGINT) AS bytes FROM result
+WHERE stored_at IS NOT NULL AND removed_at IS NULL;
+
+-- Stored results, the oldest first.
+-- name: result_oldest
+SELECT task_id, idx, stored_at, bytes FROM result
+WHERE stored_at IS NOT NULL AND removed_at IS NULL
+ORDER BY stored_at, task_id, idx LIMIT :limit;
+
+-- How many would go: those stored before a time, and the oldest until so many bytes are gone.
+-- name: result_due_totals
+SELECT count(*) AS files, CAST(coalesce(sum(bytes), 0) AS BIGINT) AS bytes FROM (
+    SELECT stored_at, bytes, sum(bytes) OVER (ORDER BY stored_at, task_id, idx) - bytes AS freed FROM result
+    WHERE stored_at IS NOT NULL AND removed_at IS NULL) AS shelf
+WHERE stored_at < :before OR freed < :excess;
+
+-- name: result_remove
+UPDATE result SET removed_at = :now, removed_why = :why
+WHERE task_id = :task_id AND idx = :idx AND stored_at IS NOT NULL AND removed_at IS NULL;
+
+-- Removed ones whose bytes have yet to go.
+-- name: result_leaving
+SELECT task_id, idx, removed_at, file, place, preview_file FROM result
+WHERE removed_at IS NOT NULL AND file IS NOT NULL AND removed_at <= :before
+    AND (removed_at, task_id, idx) > (:at, :task_id, :idx)
+ORDER BY removed_at, task_id, idx LIMIT :limit;
+
+-- name: result_leaving_of
+SELECT task_id, idx, removed_at, file, place, preview_file FROM result
+WHERE task_id = :task_id AND removed_at IS NOT NULL AND file IS NOT NULL ORDER BY idx;
+
+-- name: result_left
+UPDATE result SET file = NULL, preview_file = NULL
+WHERE task_id = :task_id AND idx = :idx AND removed_at IS NOT NULL;
+
+-- What has been removed, the latest first.
+-- name: result_removals
+SELECT task_id, idx, removed_at, removed_why, bytes FROM result
+WHERE removed_at IS NOT NULL AND (removed_at, task_id, idx) < (:at, :task_id, :idx)
+ORDER BY removed_at DESC, task_id DESC, idx DESC LIMIT :limit;
+
+-- Whether a file of the results directory has to stay: its task has not ended, or a row names it.
+-- name: result_needs
+SELECT 1 AS needed FROM task
+WHERE id = :task_id AND (stage NOT IN ('succeeded', 'failed', 'cancelled') OR work IS NOT NULL
+    OR owner IS NOT NULL OR EXISTS (
+        SELECT 1 FROM result WHERE task_id = :task_id AND place = '' AND (file = :file OR preview_file = :file)));
 
 -- ── events ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -455,6 +577,74 @@ DELETE FROM upload WHERE session_id = :session_id;
 
 -- name: upload_expire
 DELETE FROM upload WHERE expires_at <= :now;
+
+-- ── deliveries ──────────────────────────────────────────────────────────────────────────────────
+
+-- name: subscription_add
+INSERT INTO subscription (task_id, url, place, format, base) VALUES (:task_id, :url, :place, :format, :base)
+ON CONFLICT (task_id, url) DO NOTHING;
+
+-- name: subscription_of_task
+SELECT task_id, url, place, format, base FROM subscription WHERE task_id = :task_id ORDER BY url;
+
+-- name: delivery_insert
+INSERT INTO delivery (id, task_id, key_id, url, place, format, base, event, stage, due_at, created_at)
+VALUES (:id, :task_id, :key_id, :url, :place, :format, :base, :event, :stage, :now, :now)
+ON CONFLICT (id) DO NOTHING;
+
+-- What is on its way already is left to whoever sends it.
+-- name: delivery_supersede
+UPDATE delivery SET state = 'superseded', due_at = NULL
+WHERE task_id = :task_id AND url = :url AND id <> :id AND state = 'pending' AND claimed_until <= :now;
+
+-- name: delivery_outdate
+UPDATE delivery SET state = 'superseded', due_at = NULL WHERE id = :id;
+
+-- A look before the claim, so that an idle gateway writes nothing.
+-- name: delivery_any_due
+SELECT 1 AS one FROM delivery WHERE state = 'pending' AND due_at <= :now LIMIT 1;
+
+-- So many for each place, with those that are on their way: one that does not answer must not take all hands.
+-- A task's statuses arrive in their order, so one is sent when none of the others is on its way.
+-- name: delivery_due
+SELECT id FROM (
+    SELECT d.id, d.due_at, row_number() OVER (PARTITION BY d.place ORDER BY d.due_at, d.id)
+        + (SELECT count(*) FROM delivery busy
+           WHERE busy.place = d.place AND busy.state = 'pending' AND busy.claimed_until > :now) AS nth
+    FROM delivery d
+    WHERE d.state = 'pending' AND d.due_at <= :now
+      AND NOT EXISTS (SELECT 1 FROM delivery other
+                      WHERE other.task_id = d.task_id AND other.url = d.url AND other.state = 'pending'
+                        AND other.claimed_until > :now)) ranked
+WHERE nth <= :most ORDER BY due_at, id LIMIT :limit;
+
+-- name: delivery_lock
+SELECT * FROM delivery WHERE id = :id AND state = 'pending' AND due_at <= :now
+/*pg FOR UPDATE SKIP LOCKED*/;
+
+-- name: delivery_claim
+UPDATE delivery SET due_at = :until, claimed_until = :until WHERE id = :id;
+
+-- name: delivery_settle
+UPDATE delivery SET state = :state, due_at = :due_at, claimed_until = 0, tries = tries + 1, status = :status,
+    error = :error, delivered_at = :delivered_at
+WHERE id = :id AND state = 'pending';
+
+-- name: delivery_list
+SELECT * FROM delivery
+WHERE (CAST(:key_id AS TEXT) IS NULL OR key_id = :key_id)
+  AND (CAST(:task_id AS TEXT) IS NULL OR task_id = :task_id)
+  AND (CAST(:state AS TEXT) IS NULL OR state = :state)
+  AND (created_at, id) < (CAST(:at AS BIGINT), CAST(:after AS TEXT))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: delivery_forget
+DELETE FROM delivery WHERE created_at < :before AND state <> 'pending';
+
+-- name: subscription_forget
+DELETE FROM subscription WHERE EXISTS (
+    SELECT 1 FROM task WHERE task.id = subscription.task_id AND task.finished_at < :before
+    AND task.stage IN ('succeeded', 'failed', 'cancelled'));
 
 -- name: ping
 SELECT 1 AS one;

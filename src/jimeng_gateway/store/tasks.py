@@ -7,14 +7,16 @@ writes the answer, its events and the release of the slot in the same transactio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from jimeng_gateway.domain.deliveries import event_of
 from jimeng_gateway.domain.errors import ErrorKind, Failure
 from jimeng_gateway.domain.lifecycle import Change
 from jimeng_gateway.domain.request import GenerationRequest, Kind
-from jimeng_gateway.domain.task import SLOTTED, Result, Stage, Task, TaskEvent
+from jimeng_gateway.domain.task import SLOTTED, Removal, Result, Stage, Task, TaskEvent
+from jimeng_gateway.store import subscriptions
 from jimeng_gateway.store.database import Row, Tx, Value
 
 #: Topics of Tx.notify.
@@ -22,8 +24,26 @@ QUEUE = "queue"
 POLL = "poll"
 COLLECT = "collect"
 CANCEL = "cancel"
+_NO_MEMO: dict[str, object] = {}
 #: Later than every task, for a list that starts with the newest.
 _END_OF_TIME = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskQuery:
+    """Which tasks to list; what is None or empty does not matter."""
+
+    stages: tuple[Stage, ...] = ()
+    kind: Kind | None = None
+    model: str | None = None
+    #: Created at that time or later.
+    since: int = 0
+    oldest_first: bool = False
+    #: Only those that come after this one (created_at, id) in the list.
+    beyond: tuple[int, str] | None = None
+    #: So many of those are left out.
+    skip: int = 0
+    limit: int = 20
 
 
 def topic_of(task_id: str) -> str:
@@ -46,6 +66,8 @@ def insert(tx: Tx, task: Task, facts: dict[str, object]) -> Task:
         now=task.created_at,
         deadline_at=task.deadline_at,
         retry_of=task.retry_of,
+        door=task.door,
+        memo=msgspec.json.encode(task.memo).decode(),
     )
     if not written:
         return get(tx, task.id) or task
@@ -150,27 +172,33 @@ def from_row(row: Row) -> Task:
         failure=failure,
         late=bool(row["late"]),
         retry_of=row["retry_of"],
+        door=row["door"],
+        memo=_NO_MEMO if row["memo"] == "{}" else msgspec.json.decode(row["memo"]),
+        removed_at=row["removed_at"],
     )
 
 
-def find(
-    tx: Tx,
-    *,
-    key_id: str | None,
-    stage: Stage | None,
-    kind: Kind | None,
-    model: str | None,
-    limit: int,
-    before: tuple[int, str] | None,
-) -> list[Task]:
-    """Tasks that match, newest first, older than `before` (created_at, id)."""
-    at, after = before or (_END_OF_TIME, "")
-    filters: dict[str, Value] = {"stage": stage, "kind": kind, "model": model}
-    name = "task_list"
-    if key_id is not None:
-        name, filters = "task_list_of_key", filters | {"key_id": key_id}
-    rows = tx.all(name, **filters, at=at, after=after, limit=limit)
+def find(tx: Tx, query: TaskQuery, *, key_id: str | None) -> list[Task]:
+    """Tasks of this key (None: of all) that match, in the order of the query."""
+    at, after = query.beyond or ((0, "") if query.oldest_first else (_END_OF_TIME, ""))
+    filters = _filters(query) | {"key_id": key_id, "at": at, "after": after}
+    name = "task_list_oldest" if query.oldest_first else "task_list_of_key"
+    if name == "task_list_of_key" and key_id is None:
+        name = "task_list"
+        del filters["key_id"]
+    rows = tx.all(name, **filters, limit=query.limit, skip=query.skip)
     return [with_results(tx, from_row(row)) for row in rows]
+
+
+def count(tx: Tx, query: TaskQuery, *, key_id: str | None) -> int:
+    """How many tasks match, whatever page is asked for."""
+    row = tx.one("task_list_count", **_filters(query), key_id=key_id)
+    return 0 if row is None else int(row["n"])
+
+
+def _filters(query: TaskQuery) -> dict[str, Value]:
+    stages = f",{','.join(query.stages)}," if query.stages else None
+    return {"stages": stages, "kind": query.kind, "model": query.model, "since": query.since}
 
 
 def _write(tx: Tx, task: Task, decision: Change, *, now: int) -> Task:
@@ -215,6 +243,8 @@ def _write(tx: Tx, task: Task, decision: Change, *, now: int) -> Task:
     for number, (name, data) in enumerate(decision.facts, start=task.revision + 1):
         encoded = msgspec.json.encode(data).decode()
         tx.run("event_insert", task_id=task.id, seq=number, now=now, name=name, data=encoded)
+    if event_of(after) is not event_of(task):
+        subscriptions.tell(tx, after, now=now)
     return replace(after, revision=revision)
 
 
@@ -234,10 +264,17 @@ def _put_result(tx: Tx, task_id: str, result: Result) -> None:
         size=result.size,
         sha256=result.sha256,
         stored_at=result.stored_at,
+        place=result.place,
+        preview_url=result.preview_url,
+        preview_file=result.preview_file,
+        preview_type=result.preview_type,
+        preview_size=result.preview_size,
+        bytes=(result.size or 0) + (result.preview_size or 0),
     )
 
 
 def _result(row: Row) -> Result:
+    removed = row["removed_at"] is not None
     return Result(
         index=row["idx"],
         kind=row["kind"],
@@ -246,9 +283,17 @@ def _result(row: Row) -> Result:
         width=row["width"],
         height=row["height"],
         duration_ms=row["duration_ms"],
-        file=row["file"],
+        preview_url=row["preview_url"],
+        # A file that is being removed is already gone for everybody; store/results.py alone still names it.
+        file=None if removed else row["file"],
         media_type=row["media_type"],
         size=row["size"],
         sha256=row["sha256"],
         stored_at=row["stored_at"],
+        place=row["place"],
+        preview_file=None if removed else row["preview_file"],
+        preview_type=row["preview_type"],
+        preview_size=row["preview_size"],
+        removed_at=row["removed_at"],
+        removed_why=Removal(row["removed_why"]) if row["removed_why"] is not None else None,
     )

@@ -1,11 +1,14 @@
 """Brings finished results home: a task succeeds only when every file is in hand and whole.
 
 The site's links are signed and die; when one is refused, the record is asked for again and its fresh link is
-used. A result is paid for, so failure only means a later try.
+used. A result is paid for, so failure only means a later try. Small pictures beside the results are nice to
+have: one that cannot be fetched is done without.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,13 +16,15 @@ from jimeng_gateway.domain import lifecycle
 from jimeng_gateway.domain.errors import ErrorKind, Failure, GatewayError, UpstreamFailure
 from jimeng_gateway.domain.record import Item
 from jimeng_gateway.domain.session import Identity
-from jimeng_gateway.domain.task import Result, Task
+from jimeng_gateway.domain.task import Result, Stage, Task
 from jimeng_gateway.store import tasks
 from jimeng_gateway.store.files import StoredFile
 from jimeng_gateway.work.bench import Bench
 
 #: Replies to a download that mean that the link is dead, not the file.
 DEAD_LINK = frozenset({"http_401", "http_403", "http_404", "http_410"})
+#: Longest time that a preview may hold up its result, in seconds.
+PREVIEW_S = 20.0
 
 
 async def collect(bench: Bench, task: Task) -> None:
@@ -38,7 +43,9 @@ async def collect(bench: Bench, task: Task) -> None:
             now=now,
         )
     )
-    if following is not None:
+    if following is None:
+        await _discard(bench, task, results)
+    else:
         bench.telemetry.emit(
             "task.advanced",
             task=task.id,
@@ -46,16 +53,42 @@ async def collect(bench: Bench, task: Task) -> None:
             was=task.stage,
             bytes=sum(result.size or 0 for result in results),
         )
+        for result in results:
+            await bench.files.settle(result.place, result.file, result.preview_file)
+
+
+async def _discard(bench: Bench, task: Task, results: tuple[Result, ...]) -> None:
+    """Takes files out of the archive again if the task was cancelled meanwhile.
+
+    In any other case another process may have stored the same ones. What lies in the data directory is found
+    by the search for files without a row (keeping.py).
+    """
+    found = await bench.db.read(lambda tx: tasks.get(tx, task.id))
+    if found is None or found.stage is not Stage.CANCELLED:
+        return
+    for result in results:
+        for name in (result.file, result.preview_file):
+            if result.place and name is not None:
+                with contextlib.suppress(GatewayError):
+                    await bench.files.remove(StoredFile(name, "", 0, "", result.place))
 
 
 async def _fetch_all(bench: Bench, task: Task) -> tuple[Result, ...]:
     identity = await _identity(bench, task)
     results = []
     for result in task.results:
-        best = await _best_url(bench, identity, result)
-        stored = await _fetch(bench, task, identity, best)
-        results.append(stored)
+        stored = await _kept(bench, task, result)
+        if stored is None:
+            best = await _best_url(bench, identity, result)
+            stored = await _fetch(bench, task, identity, best)
+        results.append(await _with_preview(bench, task, stored))
     return tuple(results)
+
+
+async def _kept(bench: Bench, task: Task, result: Result) -> Result | None:
+    """The result, if an earlier attempt has brought it home and only failed to archive it."""
+    file = await bench.files.kept(task.id, result.index, result.kind)
+    return None if file is None else _stored(result, file, bench.clock.now())
 
 
 async def _fetch(bench: Bench, task: Task, identity: Identity | None, result: Result) -> Result:
@@ -73,6 +106,23 @@ async def _download(bench: Bench, task: Task, result: Result) -> StoredFile:
         return await bench.files.save(task.id, result.index, result.kind, download.chunks, download.length)
 
 
+async def _with_preview(bench: Bench, task: Task, result: Result) -> Result:
+    """The result with its small picture, if the site gives one; tried once, and its failure is nobody's."""
+    if not result.preview_url:
+        return result
+    try:
+        async with (
+            asyncio.timeout(PREVIEW_S),
+            bench.upstream.download(result.preview_url) as download,
+        ):
+            file = await bench.files.save_preview(task.id, result.index, download.chunks, download.length)
+    except (GatewayError, OSError) as error:
+        code = "timeout" if isinstance(error, TimeoutError) else _failure(error).code
+        bench.telemetry.emit("preview.failed", task=task.id, index=result.index, code=code)
+        return result
+    return replace(result, preview_file=file.file, preview_type=file.media_type, preview_size=file.size)
+
+
 async def _refreshed(bench: Bench, task: Task, identity: Identity, result: Result) -> Result:
     assert task.submit_id is not None
     records = await bench.upstream.records(identity, submit_ids=[task.submit_id])
@@ -86,7 +136,7 @@ async def _refreshed(bench: Bench, task: Task, identity: Identity, result: Resul
         raise UpstreamFailure(
             Failure(ErrorKind.UPSTREAM_ERROR, "link_lost", "the site no longer lists the finished result")
         )
-    return replace(result, upstream_url=item.url)
+    return replace(result, upstream_url=item.url, preview_url=item.preview_url or result.preview_url)
 
 
 def _same_item(items: Sequence[Item], result: Result) -> Item | None:
@@ -141,6 +191,7 @@ def _stored(result: Result, file: StoredFile, now: int) -> Result:
         size=file.size,
         sha256=file.sha256,
         stored_at=now,
+        place=file.place,
     )
 
 

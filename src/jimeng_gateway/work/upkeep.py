@@ -11,7 +11,7 @@ from jimeng_gateway.domain.errors import ErrorKind, GatewayError, UpstreamFailur
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.session import MINUTE, SessionState
 from jimeng_gateway.domain.task import Stage
-from jimeng_gateway.store import catalogue, sessions, submissions, tasks
+from jimeng_gateway.store import catalogue, intents, sessions, submissions, tasks
 from jimeng_gateway.store.database import Tx
 from jimeng_gateway.store.submissions import SubmissionState
 from jimeng_gateway.work.bench import Bench
@@ -37,6 +37,7 @@ async def take_over(bench: Bench, *, own: bool = False) -> int:
             _abandon(tx, row["id"], row["owner"], now=now, why=why, in_flight=in_flight)
         tx.run("poll_orphans", now=now, me=me)
         tx.run("node_forget", before=now - FORGET_MS)
+        intents.forget(tx, now=now)
         return len(orphans)
 
     found = await bench.record(body)

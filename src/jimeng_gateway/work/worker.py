@@ -1,8 +1,8 @@
 """Finds what is due and runs a step for it; holds no state that the database does not have.
 
-Four rounds look for work (reserve, poll, collect, cancel) and upkeep keeps the rest in order. Each round
-claims no more than it has hands for. A notification only makes a round come sooner; the sweep behind it finds
-everything.
+Five rounds look for work (reserve, poll, collect, cancel, deliver) and upkeep keeps the rest in order. Each
+round claims no more than it has hands for. A notification only makes a round come sooner; the sweep behind it
+finds everything.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from jimeng_gateway.domain.errors import StoreError
 from jimeng_gateway.domain.task import Task
 from jimeng_gateway.store import reservation, submissions, tasks
 from jimeng_gateway.store.database import StoreBusy, Tx
+from jimeng_gateway.store.subscriptions import DELIVER
 from jimeng_gateway.work import cancel, collect, poll, submit, upkeep
 from jimeng_gateway.work.bench import Bench
+from jimeng_gateway.work.deliver import Courier
+from jimeng_gateway.work.keeping import ResultKeeper
 from jimeng_gateway.work.spooling import SpoolKeeper
 
 
@@ -31,12 +34,15 @@ class Hands:
     poll: int = 64
     collect: int = 8
     cancel: int = 8
+    deliver: int = 64
 
 
 #: Longest pause between two rounds, in seconds: how long a lost notification may delay work.
 SWEEP_S = 1.0
 #: Polls and deadlines come due by time alone, so these rounds look more often.
 POLL_SWEEP_S = 0.2
+#: The topic of the round that may go on when a step of a kind has ended.
+_WAKES = {"submit": tasks.QUEUE, "collect": tasks.COLLECT, "cancel": tasks.CANCEL, "deliver": DELIVER}
 #: How long a claimed cancellation may take before another process tries it.
 CANCEL_TIMEOUT_MS = 60_000
 
@@ -45,20 +51,32 @@ class Worker:
     """The work half of one process."""
 
     def __init__(
-        self, bench: Bench, hands: Hands, *, catalogue_every: int, keeper: SpoolKeeper | None = None
+        self,
+        bench: Bench,
+        hands: Hands,
+        *,
+        catalogue_every: int,
+        keeper: SpoolKeeper | None = None,
+        results: ResultKeeper | None = None,
+        courier: Courier | None = None,
     ) -> None:
         self._bench = bench
         self._hands = hands
         #: None where there is no spool to look after.
         self._keeper = keeper
+        #: None where results stay for ever.
+        self._results = results
+        #: None where nobody is told of anything.
+        self._courier = courier
         self._catalogue_every = catalogue_every
         self._steps: dict[str, dict[str, asyncio.Task[None]]] = {
             "submit": {},
             "poll": {},
             "collect": {},
             "cancel": {},
+            "deliver": {},
         }
-        self._wake = {name: asyncio.Event() for name in (tasks.QUEUE, tasks.COLLECT, tasks.CANCEL)}
+        self._wake = {name: asyncio.Event() for name in (tasks.QUEUE, tasks.COLLECT, tasks.CANCEL, DELIVER)}
         self._stopping = False
         self._suspects: set[tuple[str, str]] = set()
 
@@ -75,6 +93,7 @@ class Worker:
                 group.create_task(self._every(self.poll_round, POLL_SWEEP_S))
                 group.create_task(self._every(self.collect_round, SWEEP_S, self._wake[tasks.COLLECT]))
                 group.create_task(self._every(self.cancel_round, SWEEP_S, self._wake[tasks.CANCEL]))
+                group.create_task(self._every(self.deliver_round, SWEEP_S, self._wake[DELIVER]))
                 group.create_task(self._every(self.upkeep_round, SWEEP_S))
                 group.create_task(self._every(self.slow_round, 5.0))
         finally:
@@ -172,6 +191,16 @@ class Worker:
             self._start("cancel", submission.submit_id, cancel.cancel_upstream(bench, submission))
         return len(claimed) == room
 
+    async def deliver_round(self) -> bool:
+        """Claims what is to be told to callback addresses and starts to tell it."""
+        room = self._hands.deliver - len(self._steps["deliver"])
+        if room <= 0 or self._courier is None:
+            return False
+        claimed = await self._courier.claim(self._bench, room)
+        for delivery, task in claimed.parcels:
+            self._start("deliver", delivery.id, self._courier.carry(self._bench, delivery, task))
+        return claimed.more
+
     async def upkeep_round(self) -> bool:
         """Deadlines, and the work of processes that died."""
         await upkeep.take_over(self._bench)
@@ -186,6 +215,10 @@ class Worker:
         await upkeep.refresh_catalogue(self._bench, self._catalogue_every)
         if self._keeper is not None:
             await self._keeper.round(self._bench)
+        if self._results is not None:
+            await self._results.round(self._bench)
+        if self._courier is not None:
+            await self._courier.round(self._bench)
         return False
 
     async def drain(self) -> None:
@@ -196,6 +229,7 @@ class Worker:
             self.poll_round,
             self.collect_round,
             self.cancel_round,
+            self.deliver_round,
         )
         worked = True
         while worked:
@@ -222,7 +256,7 @@ class Worker:
 
         def ended(_: asyncio.Task[None]) -> None:
             steps.pop(name, None)
-            wake = {"submit": tasks.QUEUE, "collect": tasks.COLLECT, "cancel": tasks.CANCEL}.get(kind)
+            wake = _WAKES.get(kind)
             if wake is not None:
                 self._wake[wake].set()
 

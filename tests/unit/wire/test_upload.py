@@ -13,9 +13,9 @@ from support.wire import NOW_MS
 
 from jimeng_gateway.domain.errors import ErrorKind, UpstreamFailure
 from jimeng_gateway.domain.reference import Media
+from jimeng_gateway.sigv4 import Keys
 from jimeng_gateway.upstream.wire import upload, upload_replies
 from jimeng_gateway.upstream.wire.protocol import builtin, overridden
-from jimeng_gateway.upstream.wire.sigv4 import Keys
 from jimeng_gateway.upstream.wire.upload import Ticket, Token
 
 IMAGE, VIDEO, AUDIO = Media.IMAGE, Media.VIDEO, Media.AUDIO

@@ -14,10 +14,12 @@ from urllib.parse import quote_plus, unquote_plus
 
 from jimeng_gateway.domain.errors import InvalidRequest
 from jimeng_gateway.domain.session import Identity
+from jimeng_gateway.upstream.wire.jars import NoJar, header_of
 
 _BARE = re.compile(r"[A-Za-z0-9%._~-]{1,512}")
 _PREFIX = re.compile(r"(intl|[A-Za-z]{2})-")
 _LONGEST_JAR = 32_768
+_LONGEST_EXPORT = 262_144
 #: What `sid_guard` claims for a bare session id: 60 days, as the known clients send it.
 _MAX_AGE = 5_184_000
 
@@ -39,8 +41,17 @@ class Credential:
 
 
 def parse_credential(text: str) -> Credential:
-    """Reads a bare session id or a Cookie header; InvalidRequest (param "credential") for anything else."""
+    """Reads a bare session id, a Cookie header or a browser's export of cookies (jars.py).
+
+    InvalidRequest (param "credential") for anything else.
+    """
     text = text.strip()
+    if len(text) > _LONGEST_EXPORT:
+        raise _bad(f"it is longer than {_LONGEST_EXPORT} characters")
+    try:
+        text = header_of(text) or text
+    except NoJar as error:
+        raise _bad(str(error)) from None
     if text[:7].lower() == "cookie:":
         text = text[7:].strip()
     if not text:

@@ -14,6 +14,8 @@ from jimeng_gateway.upstream.wire.read import integer, mapping, mappings, positi
 
 #: `generate_type` of records whose items are videos (7.2).
 _VIDEO_TYPES = (10, 32)
+#: Width of a preview, where there is a choice.
+_PREVIEW_PIXELS = 720
 
 
 def items_of(record: Mapping[str, object], protocol: Protocol) -> tuple[Item, ...]:
@@ -45,11 +47,28 @@ def _image(entry: Mapping[str, object]) -> Item | None:
             width=positive(best.get("width")),
             height=positive(best.get("height")),
             format=text(best.get("format")) or text(mapping(entry.get("image")).get("format")),
+            preview_url=preview_of(entry),
         )
     if integer(mapping(entry.get("gen_result_data")).get("result_code")) not in (None, 0):
         return None  # it failed; its cover, if any, is a placeholder
     url = next(_covers(entry), "")
-    return Item(kind="image", item_id=_item_id(entry), url=url) if url else None
+    if not url:
+        return None
+    return Item(kind="image", item_id=_item_id(entry), url=url, preview_url=preview_of(entry))
+
+
+def preview_of(entry: Mapping[str, object]) -> str:
+    """The cover nearest to 720 pixels, the larger of two; the only one where there is no choice."""
+    video, common = mapping(entry.get("video")), mapping(entry.get("common_attr"))
+    covers = mapping(common.get("cover_url_map"))
+    sizes = {pixels: covers[name] for name in covers if (pixels := _size(name))}
+    nearest = sorted(sizes, key=lambda pixels: (abs(pixels - _PREVIEW_PIXELS), -pixels))
+    candidates = [*(sizes[pixels] for pixels in nearest), video.get("cover_url"), common.get("cover_url")]
+    return next((url for candidate in candidates if (url := web_address(candidate))), "")
+
+
+def _size(name: str) -> int:
+    return int(name) if name.isascii() and name.isdigit() and len(name) < 6 else 0
 
 
 def _covers(entry: Mapping[str, object]) -> Iterator[str]:
@@ -76,6 +95,7 @@ def _video(entry: Mapping[str, object]) -> Item | None:
         height=positive(origin.get("height")),
         duration_ms=positive(video.get("duration_ms")) or (seconds * 1000 if seconds else None),
         format=text(origin.get("format")) or "mp4",
+        preview_url=preview_of(entry),
     )
 
 
@@ -138,7 +158,8 @@ def _last_resort(
     if not found:
         return ()
     item_id = _item_id(entries[0]) if entries else ""
-    return (Item(kind="video", item_id=item_id, url=found[0], format="mp4"),)
+    preview_url = preview_of(entries[0]) if entries else ""
+    return (Item(kind="video", item_id=item_id, url=found[0], format="mp4", preview_url=preview_url),)
 
 
 def _item_id(entry: Mapping[str, object]) -> str:

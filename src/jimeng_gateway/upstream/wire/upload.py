@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from jimeng_gateway import sigv4
 from jimeng_gateway.domain.errors import ErrorKind, Failure, UpstreamFailure
 from jimeng_gateway.domain.reference import Media
-from jimeng_gateway.upstream.wire import sigv4
+from jimeng_gateway.sigv4 import Keys
 from jimeng_gateway.upstream.wire.protocol import Protocol, UploadService
 from jimeng_gateway.upstream.wire.request import WireRequest, compact
-from jimeng_gateway.upstream.wire.sigv4 import Keys
 
 _HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 

@@ -14,11 +14,11 @@ from datetime import datetime
 
 from jimeng_gateway.domain.errors import Failure, UpstreamFailure
 from jimeng_gateway.domain.reference import Media, Uploaded
+from jimeng_gateway.sigv4 import Keys
 from jimeng_gateway.upstream.wire.codes import redact
 from jimeng_gateway.upstream.wire.parse import Reply, checked
 from jimeng_gateway.upstream.wire.protocol import Protocol, UploadService
 from jimeng_gateway.upstream.wire.read import integer, mapping, mappings, number, positive, sequence, text
-from jimeng_gateway.upstream.wire.sigv4 import Keys
 from jimeng_gateway.upstream.wire.upload import Ticket, Token, allowed_host, refused
 
 #: `UriStatus` of a good file, and `code` of bytes that arrived.

@@ -1,4 +1,4 @@
-"""AWS4-HMAC-SHA256 as the upload services check it (jimeng-web.md 6.4), in three stages.
+"""AWS4-HMAC-SHA256 in three stages: for the upload services (jimeng-web.md 6.4) and for S3-like storage.
 
 When a service answers SignatureDoesNotMatch, the canonical request and the string to sign are what one
 compares; so each stage is a function of its own, and golden files hold all three.
@@ -16,17 +16,19 @@ from urllib.parse import quote
 ALGORITHM = "AWS4-HMAC-SHA256"
 #: Characters that a query is not escaped of, besides letters and digits.
 _PLAIN = "-_.~"
+#: The hash of no body.
+EMPTY = hashlib.sha256(b"").hexdigest()
 
 Params = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """What signs: temporary keys, and the token that goes with them. Its repr shows no secret."""
+    """What signs; temporary keys have a token that goes with them. The repr shows no secret."""
 
     access_key_id: str
     secret_access_key: str
-    session_token: str
+    session_token: str = ""
 
     def __repr__(self) -> str:
         return f"Keys({self.access_key_id})"
@@ -62,12 +64,15 @@ def query_string(params: Params) -> str:
 
 
 def canonical_request(
-    method: str, params: Params, headers: Mapping[str, str], body: bytes = b"", path: str = "/"
+    method: str, params: Params, headers: Mapping[str, str], digest: str = EMPTY, path: str = "/"
 ) -> str:
-    """The first stage; `headers` are those that are signed."""
+    """The first stage; `headers` are those that are signed, `digest` is the SHA-256 of the body in hex.
+
+    `path` stands as it is sent, escaped.
+    """
     lines = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
     named = [f"{name}:{lines[name]}" for name in sorted(lines)]
-    parts = (method, path, query_string(params), *named, "", ";".join(sorted(lines)), _sha256(body))
+    parts = (method, path, query_string(params), *named, "", ";".join(sorted(lines)), digest)
     return "\n".join(parts)
 
 
@@ -95,8 +100,29 @@ def sign(
     date = amz_date(now_ms)
     scope = Scope(date[:8], region, service)
     headers = signed_headers(keys, date, body)
-    to_sign = string_to_sign(date, scope, canonical_request(method, params, headers, body or b""))
+    to_sign = string_to_sign(date, scope, canonical_request(method, params, headers, _sha256(body or b"")))
     return {**headers, "authorization": authorization(keys, scope, list(headers), to_sign)}
+
+
+def object_path(*names: str) -> str:
+    """The path of an object, escaped once and not normalised, as S3 signs it; slashes stay."""
+    return "/" + "/".join(quote(name, safe=f"{_PLAIN}/") for name in names if name)
+
+
+def sign_object(
+    keys: Keys, method: str, host: str, path: str, digest: str, now_ms: int, *, region: str
+) -> dict[str, str]:
+    """The headers of a request for an S3 object, besides Host, whose value is signed too.
+
+    `path` comes from `object_path`; `digest` is the SHA-256 of the body in hex, so that the storage refuses
+    a body that arrives altered.
+    """
+    date = amz_date(now_ms)
+    scope = Scope(date[:8], region, "s3")
+    headers = {"x-amz-content-sha256": digest, "x-amz-date": date}
+    signed = {"host": host, **headers}
+    to_sign = string_to_sign(date, scope, canonical_request(method, (), signed, digest, path))
+    return {**headers, "authorization": authorization(keys, scope, list(signed), to_sign)}
 
 
 def _sha256(data: bytes) -> str:

@@ -1,0 +1,7 @@
+"""What the acceptance tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("harness")

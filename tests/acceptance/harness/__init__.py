@@ -1,0 +1,1 @@
+"""Runs unmodified client programs against a real gateway and counts what they spent."""
