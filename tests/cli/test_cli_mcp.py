@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Invoke
-from cli.stub import Stub, error, reply
+from cli.stub import Answer, Stub, error, reply
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from support.aio import run
-from support.mcp import ADMIN, GENERATIONS, Desk, served, working
+from support.mcp import ADMIN, GENERATIONS, served, working
 
 COMMAND = ("-m", "jimeng_gateway", "mcp")
 
 
 @asynccontextmanager
-async def started(desk: Desk, mode: str = "auto") -> AsyncIterator[Client]:
+async def started(url: str, mode: str = "auto", *, key: str = ADMIN) -> AsyncIterator[Client]:
     """A client that has started the command."""
-    environ = {"JIMENG_GATEWAY_URL": desk.url, "JIMENG_GATEWAY_KEY": ADMIN, "JIMENG_LANG": "zh"}
+    environ = {"JIMENG_GATEWAY_URL": url, "JIMENG_GATEWAY_KEY": key, "JIMENG_LANG": "zh"}
     program = StdioServerParameters(command=sys.executable, args=list(COMMAND), env=environ)
     async with Client(program, mode=mode) as client:
         yield client
@@ -36,7 +36,7 @@ def test_a_picture_through_stdin_and_stdout(tmp_path: Path, mode: str) -> None:
         async def on_progress(done: float, _total: float | None, _message: str | None) -> None:
             reports.append(done)
 
-        async with working(tmp_path) as desk, started(desk, mode) as client, desk.client() as direct:
+        async with working(tmp_path) as desk, started(desk.url, mode) as client, desk.client() as direct:
             assert (await client.list_tools()).tools == (await direct.list_tools()).tools
             job = (await client.call_tool("generate_image", {"prompt": "a kite"})).structured_content["id"]
             end = await client.call_tool("wait_job", {"id": job}, progress_callback=on_progress)
@@ -54,13 +54,42 @@ def test_a_gateway_that_goes_away_is_told_and_asked_again(tmp_path: Path) -> Non
     async def main() -> None:
         async with AsyncExitStack() as stack:
             async with served(tmp_path) as desk:
-                client = await stack.enter_async_context(started(desk))
+                client = await stack.enter_async_context(started(desk.url))
                 await client.list_tools()
             gone = await client.call_tool("list_jobs", {})
             assert gone.is_error
             assert "The gateway" in gone.content[0].text
             async with served(tmp_path, port=int(desk.url.rpartition(":")[2])):
                 assert not (await client.call_tool("list_jobs", {})).is_error
+
+    run(main())
+
+
+def test_a_lost_answer_is_not_told_as_if_nothing_had_been_done() -> None:
+    async def main() -> None:
+        with Stub() as stub:
+            stub.on("GET", "/api/v1/models", reply({"data": []}))
+            stub.on("POST", "/mcp", Answer(None))
+            async with started(stub.url) as client:
+                lost = await client.call_tool("generate_image", {"prompt": "a kite"})
+        assert lost.is_error
+        assert "was lost" in lost.content[0].text
+        assert "look with list_jobs before you ask for it again" in lost.content[0].text
+
+    run(main())
+
+
+def test_a_key_that_was_revoked_meanwhile_is_named(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path) as desk:
+            key, token = await desk.parts.gateway.create_key("somebody")
+            async with started(desk.url, key=token) as client:
+                assert not (await client.call_tool("list_jobs", {})).is_error
+                await desk.parts.gateway.revoke_key(key.id)
+                refused = await client.call_tool("generate_image", {"prompt": "a kite"})
+            assert refused.is_error
+            assert "密钥无效" in refused.content[0].text
+            assert "list_jobs" not in refused.content[0].text
 
     run(main())
 

@@ -36,6 +36,7 @@ async def _orders(client: Client, gateway: FakeGateway, path: str, body: dict[st
     await client.call("POST", path, headers=_HUGE)
     await client.post(path, {})
     await client.post(path, body, headers={"idempotency-key": "taken"})
+    await client.post(path, body, headers={"idempotency-key": "deleted"})
     await client.post(path, {**body, "references": [{"file_id": "file_nobody"}]})
     await client.post(f"{path}?dry_run=true", body)
     gateway.fail_submit = Conflict("its files are gone")

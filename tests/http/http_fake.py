@@ -27,7 +27,7 @@ from jimeng_gateway.domain.errors import (
 )
 from jimeng_gateway.domain.intake import Wish
 from jimeng_gateway.domain.options import KeyOptions
-from jimeng_gateway.domain.order import Intent, Order, TokenReused
+from jimeng_gateway.domain.order import Intent, Order, TaskRemoved, TokenReused
 from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.route import Route
@@ -192,6 +192,8 @@ class FakeGateway:
     async def recall(self, caller: Caller, intent: Intent) -> Task | None:
         if intent.token == "taken":
             raise TokenReused("the key stands for another request")
+        if intent.token == "deleted":
+            raise TaskRemoved("the task of this key was deleted")
         return self.all_tasks.get(intent.token)
 
     async def answered(self, task: Task, intent: Intent, *, lost: bool) -> None:

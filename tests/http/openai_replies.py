@@ -34,6 +34,7 @@ async def _refusals(client: Client, path: str) -> None:
     await client.call("POST", path, headers=_HUGE)
     await client.post(path, {})
     await client.post(path, {"prompt": "x"}, headers={"idempotency-key": "taken"})
+    await client.post(path, {"prompt": "x"}, headers={"idempotency-key": "deleted"})
     await client.post(path, {"prompt": "x", "references": [{"file_id": "file_nobody"}]})
 
 
@@ -42,6 +43,7 @@ async def _pictures(client: Client, gateway: FakeGateway, tmp_path: Path, path: 
     parts = [_PICTURE] if path.endswith("variations") else [_PROMPT, _PICTURE]
     await client.post(path, {"references": [{"file_id": "file_nobody"}]})
     await client.post(path, {}, headers={"idempotency-key": "taken"})
+    await client.post(path, {}, headers={"idempotency-key": "deleted"})
     for gateway.fail_submit in (Conflict("its files are gone"), Gone("removed")):
         await client.call("POST", path, **form(*parts))
     gateway.fail_submit = gateway.outcome = None

@@ -42,6 +42,7 @@ async def _spending(client: Client, gateway: FakeGateway, path: str, sent: dict[
     await client.call("POST", path, headers=_HUGE)
     await client.post(path, {})
     await client.post(path, sent, headers={"idempotency-key": "taken"})
+    await client.post(path, sent, headers={"idempotency-key": "deleted"})
     await client.post(path, {**sent, **_FILE})
     gateway.fail_submit = Conflict("its files are gone")
     await client.post(path, sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -102,6 +103,16 @@ def test_what_cannot_be_meant_is_refused_by_its_place(items: Any, code: str, say
         unpack({"content": items})
     assert (refused.value.code, refused.value.param) == (code, "content")
     assert says in refused.value.message
+
+
+def test_content_is_bounded_before_it_is_worked_on() -> None:
+    text = {"type": "text", "text": "x" * 20_000}
+    with pytest.raises(InvalidRequest, match="texts are longer than 32000 characters"):
+        unpack({"content": [text, text]})
+    picture = link("image", "reference_image")
+    assert len(unpack({"content": [picture] * 100})[1]) == 100
+    with pytest.raises(InvalidRequest, match="content: 101 references are more than the 100"):
+        unpack({"content": [picture] * 101})
 
 
 def test_nulls_are_absent_at_every_depth() -> None:
@@ -235,6 +246,16 @@ def test_the_memo_holds_what_a_get_repeats() -> None:
 
 PICTURE = Reference(Media.IMAGE, "a" * 64, "image/png", 9, width=640, height=480)
 CLIP = Reference(Media.VIDEO, "b" * 64, "video/mp4", 9, width=640, height=480, duration_ms=5000)
+
+
+def test_a_reference_does_not_become_a_frame_in_silence() -> None:
+    frames_only, omni = CATALOGUE.find("jimeng-video-3.0-pro"), CATALOGUE.find("seedance-2.0")
+    with pytest.raises(InvalidRequest, match="takes no references") as refused:
+        asks.refuse_references([PICTURE], frames_only)
+    assert (refused.value.code, refused.value.param) == ("not_supported", "content")
+    asks.refuse_references([PICTURE, CLIP], omni)
+    asks.refuse_references([replace(PICTURE, role=Role.FIRST_FRAME)], frames_only)
+    asks.refuse_references([], frames_only)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,15 @@ from jimeng_gateway.http.ark.flags import Flags, without_flags
 )
 def test_table(text: str, left: str, said: Flags) -> None:
     assert without_flags(text) == (left, said)
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 100_000 + "cat", "a --dur" + " " * 100_000 + "cat"])
+def test_long_runs_of_spaces_are_read_in_no_time(text: str) -> None:
+    began = time.process_time()
+    left, said = without_flags(text)
+    # Half a minute, when every space was a place for a flag to begin.
+    assert time.process_time() - began < 2
+    assert (left.split(), said) == (["a", "cat"], Flags())
 
 
 _NAMES = ["resolution", "rs", "ratio", "rt", "duration", "dur", "frames", "framespersecond", "fps"]

@@ -286,8 +286,10 @@ def test_balances_are_for_the_operator(tmp_path: Path) -> None:
     async def main() -> None:
         async with working(tmp_path) as desk:
             (session,) = await desk.parts.gateway.sessions()
-            await desk.parts.gateway.check_session(session.id)
             async with desk.client() as client:
+                before = words(await client.call_tool("get_credits", {}))
+                assert before.startswith(f"mine: balance not known ({session.state})")
+                await desk.parts.gateway.check_session(session.id)
                 known = await called(client, "get_credits")
             (balance,) = known["balances"]
             assert balance["session"] == session.id

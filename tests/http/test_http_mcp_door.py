@@ -111,6 +111,17 @@ def test_refusals_before_the_sdk_have_our_shape(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_large_message_of_many_small_values_is_not_read(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path, limits=Limits(json_bytes=40_000)) as desk:
+            for values, size, status in ((9_000, 1, 200), (9_000, 60_000, 200), (10_002, 60_000, 400)):
+                arguments = {"id": "x" * size, "more": [1] * values}
+                asked, headers = message("tools/call", {"name": "get_job", "arguments": arguments})
+                assert (await posted(desk, asked, **headers)).status_code == status
+
+    run(main())
+
+
 def test_errors_of_the_protocol_are_its_own(tmp_path: Path) -> None:
     async def main() -> None:
         async with served(tmp_path) as desk:

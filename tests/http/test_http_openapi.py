@@ -117,6 +117,7 @@ async def everything(client: Client, gateway: FakeGateway, tmp_path: Path) -> No
     await client.call("PATCH", key, json={"wait": 30, "aliases": {"sora-2": "seedance-2.0"}})
     await client.call("PATCH", "/api/v1/keys/none", json={"wait": 30})
     await client.call("POST", f"{task}/done/retry", headers={"idempotency-key": "taken"})
+    await client.call("POST", f"{task}/done/retry", headers={"idempotency-key": "deleted"})
     await client.call("POST", f"{task}/done/retry?dry_run=true")
     await client.call("POST", f"{task}/done/retry", headers={"idempotency-key": "two words"})
     for target in ("", "?limit=0", "/done", "/none", "/failed", "/video"):
@@ -175,6 +176,7 @@ async def everything(client: Client, gateway: FakeGateway, tmp_path: Path) -> No
         await client.post(path, {"prompt": "x"})
         gateway.fail_submit = None
         await client.post(path, {"prompt": "x"}, headers={"idempotency-key": "taken"})
+        await client.post(path, {"prompt": "x"}, headers={"idempotency-key": "deleted"})
         await client.post(f"{path}?dry_run=true", {"prompt": "x"})
         await client.post(path, {"prompt": "x", "references": [{"file_id": "file_nobody"}]})
         await client.call("POST", path, body=b"x" * (64 << 20) + b"x")

@@ -242,6 +242,21 @@ def test_one_bad_reference_among_good_ones_refuses_all(tmp_path: Path) -> None:
     run(main())
 
 
+def test_their_number_is_bounded_before_any_is_looked_at(tmp_path: Path) -> None:
+    async def main() -> None:
+        client = make(FakeGateway(tmp_path))
+        many = [f"file_{number:022}" for number in range(101)]
+        says = "101 references are more than the 100 that one request may hold"
+        answer = await client.post(TASKS, {"prompt": "x", "images": many[:60], "videos": many[60:]})
+        assert (answer.status, answer.error["message"]) == (400, f"references: {says}")
+        answer = await client.call("POST", TASKS, **form(PROMPT, *(("image", None, name) for name in many)))
+        assert (answer.status, answer.error["message"]) == (400, f"references: {says}")
+        answer = await client.post(TASKS, {"prompt": "x", "images": many[:100]})
+        assert (answer.status, answer.error["code"]) == (404, "not_found")
+
+    run(main())
+
+
 def test_the_message_names_the_file_and_the_limit(tmp_path: Path) -> None:
     async def main() -> None:
         client = make(FakeGateway(tmp_path))

@@ -130,6 +130,22 @@ def test_it_is_remembered_over_a_restart(tmp_path: Path) -> None:
     run(main())
 
 
+def test_the_key_of_a_deleted_task_makes_no_other_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as (client, _):
+            video = {"prompt": "a cat", "model": "sora-2"}
+            first = await client.post("/v1/videos", video, headers=ONCE)
+            assert (await client.call("DELETE", f"/v1/videos/{first.json['id']}")).status == 200
+            again = await client.post("/v1/videos", video, headers=ONCE)
+            assert (again.status, again.error["code"]) == (410, "task_removed")
+            assert again.header("x-should-retry") == "false"
+            assert await made(client) == []
+            other = await client.post("/v1/videos", video, headers={"idempotency-key": "order-18"})
+            assert other.status == 200
+
+    run(main())
+
+
 def test_a_retry_is_made_once(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(tmp_path) as (client, _):

@@ -99,6 +99,7 @@ def test_heads_that_are_too_large_slow_or_broken(tmp_path: Path, raw: bytes, sta
             answered, headers, body = await exchange(server, raw)
             assert (answered, json.loads(body)["error"]["code"]) == (status, code)
             assert headers["connection"] == "close"
+            assert headers.get("x-should-retry") == (None if status == 408 else "false")
 
     run(main())
 

@@ -63,7 +63,6 @@ def test_pictures_as_urls(tmp_path: Path) -> None:
             "data": [{"url": link(gateway, 0)}, {"url": link(gateway, 1)}],
             "background": "opaque",
             "output_format": "png",
-            "quality": "auto",
             "size": "2048x2048",
             "usage": {
                 "input_tokens": 0,
@@ -84,6 +83,7 @@ def test_pictures_as_urls(tmp_path: Path) -> None:
     [
         ({"response_format": "b64_json"}, "b64_json"),
         ({"model": "gpt-image-2"}, "b64_json"),
+        ({"model": "GPT-Image-2"}, "b64_json"),
         ({"model": "gpt-image-2", "response_format": "url"}, "url"),
         ({"model": "jimeng-4.5"}, "url"),
         ({"response_format": None}, "url"),
@@ -101,13 +101,45 @@ def test_pictures_come_in_the_form_asked_for_and_in_no_other(tmp_path: Path, sen
     run(main())
 
 
+@pytest.mark.parametrize(("asked", "told"), [("High", "high"), ("hd", None), ("auto", None), (None, None)])
+def test_the_quality_is_told_only_in_words_that_sdks_validate(
+    tmp_path: Path, asked: str | None, told: str | None
+) -> None:
+    async def main() -> None:
+        gateway = FakeGateway(tmp_path)
+        finished_pictures(gateway, tmp_path)
+        reply = (await make(gateway).post(IMAGES, {"prompt": "cat", "quality": asked})).json
+        assert {name: word for name, word in reply.items() if name == "quality"} == (
+            {"quality": told} if told else {}
+        )
+
+    run(main())
+
+
+def test_what_belongs_to_other_models_is_passed_over(tmp_path: Path) -> None:
+    """openai-media.md 3.1, the last line of the table."""
+
+    async def main() -> None:
+        gateway = FakeGateway(tmp_path)
+        finished_pictures(gateway, tmp_path)
+        client = make(gateway)
+        svg = {"model": "x", "reasoning": {"effort": "low"}}
+        sent = {"complexity": "low", "frame_count": 2, "frame_duration_ms": 50, "svg": svg}
+        assert (await client.post(IMAGES, {"prompt": "cat", **sent})).status == 200
+        flat = [("svg[model]", "", b"x"), ("svg[reasoning][effort]", "", b"low"), ("frame_count", "", b"2")]
+        parts = form(("prompt", "", b"cat"), ("image[]", "upload", a_png()), *flat)
+        assert (await client.call("POST", EDITS, **parts)).status == 200
+        assert [wish.prompt for wish in gateway.wishes] == ["cat", "cat"]
+
+    run(main())
+
+
 def test_what_cannot_be_honoured_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         client = make(FakeGateway(tmp_path))
         for sent, param in [
             ({"background": "transparent"}, "background"),
             ({"output_format": "svg"}, "output_format"),
-            ({"svg": {"model": "x"}}, "svg"),
             ({"quality": "superb"}, "quality"),
             ({"image": "http://10.0.0.1/1.png"}, "references"),
             ({"images": [{"url": "http://10.0.0.1/1.png", "file_id": "file_1"}]}, "images"),

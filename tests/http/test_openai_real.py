@@ -63,6 +63,9 @@ def test_a_video_from_beginning_to_end(tmp_path: Path) -> None:
                 **form(("prompt", "", b"green"), ("video[id]", "", video["id"].encode())),
             )
             assert (await ended(user, edited))["size"] == "720x1280"
+            again = {"prompt": "green", "video": {"id": video["id"]}}
+            rehearsed = await user.post(f"{VIDEOS}/edits?dry_run=true", again)
+            assert [one["kind"] for one in rehearsed.json["references"]] == ["video"]
 
             await user.call("DELETE", f"{TASKS}/{video['id']}/results")
             for gone in (

@@ -16,6 +16,7 @@ from jimeng_gateway.domain.intake import Wish
 from jimeng_gateway.domain.reference import Media, Role
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Stage
+from jimeng_gateway.http.openai.remix import unpack_edit
 
 VIDEOS = "/v1/videos"
 
@@ -81,6 +82,52 @@ def test_a_file_of_ours_by_its_id(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("sent", "wish"),
+    [
+        ({"metadata": {"order": "17", "n_of_order": 3}}, {}),
+        (
+            {"metadata": {"aspect_ratio": "9:16", "resolution": "720p"}},
+            {"ratio": "9:16", "resolution": "720p"},
+        ),
+        ({"metadata": {"duration": 10, "seed": 7}}, {"duration": 10, "seed": 7}),
+        ({"seed": 1, "ratio": "1:1", "metadata": {"seed": 7, "ratio": "9:16"}}, {"seed": 1, "ratio": "1:1"}),
+    ],
+)
+def test_metadata_that_a_relay_hands_on(tmp_path: Path, sent: dict[str, Any], wish: dict[str, Any]) -> None:
+    """clients.md 10.1: the bodies of its clients come as they are."""
+
+    async def main() -> None:
+        gateway = FakeGateway(tmp_path)
+        client = make(gateway)
+        answer = await client.post(VIDEOS, {"prompt": "p", **sent})
+        assert answer.status == 200, answer.body
+        flat = [(f"metadata[{name}]", "", str(value).encode()) for name, value in sent["metadata"].items()]
+        own = [(name, "", str(value).encode()) for name, value in sent.items() if name != "metadata"]
+        answer = await client.call("POST", VIDEOS, **form(("prompt", "", b"p"), *own, *flat))
+        assert answer.status == 200, answer.body
+        assert gateway.wishes == [Wish("p", kind=Kind.VIDEO, **wish)] * 2
+
+    run(main())
+
+
+def test_references_in_metadata(tmp_path: Path) -> None:
+    async def main() -> None:
+        gateway = FakeGateway(tmp_path)
+        answer = await make(gateway).post(VIDEOS, {"prompt": "p", "metadata": {"last_frame": INLINE}})
+        assert answer.status == 200, answer.body
+        assert [entry.role for entry in gateway.wishes[0].references] == [Role.LAST_FRAME]
+
+    run(main())
+
+
+def test_an_edit_names_its_video_in_json_as_in_a_form() -> None:
+    """litellm has it so."""
+    assert unpack_edit({"prompt": "p", "video": {"id": "v"}}) == ({"prompt": "p", "video[id]": "v"}, ())
+    for other in ("http://a/1.mp4", {"url": "http://a/1.mp4"}, {"id": "v", "url": "http://a/1.mp4"}):
+        assert unpack_edit({"video": other}) == ({"video": other}, ())
+
+
 def test_what_cannot_be_honoured_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         client = make(FakeGateway(tmp_path))
@@ -89,6 +136,8 @@ def test_what_cannot_be_honoured_is_refused(tmp_path: Path) -> None:
             ({"seconds": 7}, "seconds"),
             ({"seconds": 5, "duration": 10}, "duration"),
             ({"characters": ["x"]}, "characters"),
+            ({"metadata": {"width": 1280}}, "width"),
+            ({"metadata": {"ratio": 1}}, "metadata"),
         ]:
             answer = await client.post(VIDEOS, {"prompt": "p", "model": "jimeng-video-3.0", **sent})
             assert (answer.status, answer.error["param"]) == (400, param)
@@ -195,7 +244,8 @@ def test_models_as_openai_lists_them(tmp_path: Path) -> None:
             ("sora-2", "sora-2"),
         ):
             assert (await client.get(f"/v1/models/{asked}")).json["id"] == found
-        missing = await client.get("/v1/models/none")
-        assert (missing.status, missing.error["code"]) == (404, "model_not_found")
+        for none in ("none", "", "%20"):
+            missing = await client.get(f"/v1/models/{none}")
+            assert (missing.status, missing.error["code"]) == (404, "model_not_found")
 
     run(main())

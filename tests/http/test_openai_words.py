@@ -16,6 +16,7 @@ from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Result, Stage, Task
 from jimeng_gateway.domain.words import Language
 from jimeng_gateway.http.links import Links
+from jimeng_gateway.http.openai import chat_messages
 from jimeng_gateway.http.openai.models import model_json
 from jimeng_gateway.http.openai.pictures import picture_wish, quality_decides, tier_for
 from jimeng_gateway.http.openai.remix import edit_wish, remix_wish, takes_videos
@@ -291,3 +292,9 @@ def test_a_model_says_what_it_takes() -> None:
     assert (frames.alias_of, frames.modalities.input) == (None, ["text", "image"])
     assert (frames.capabilities.first_frame, frames.capabilities.last_frame) == (True, True)
     assert model_json(CATALOGUE.find("jimeng-4.6")).capabilities.resolutions == ["1k", "2k", "4k"]
+
+
+def test_a_voice_for_the_answer_is_no_sound_for_the_picture() -> None:
+    voice, sound = {"voice": "alloy", "format": "wav"}, {"url": "http://a/1.mp3"}
+    assert chat_messages.unpack({"audio": voice, "messages": []}) == ({"messages": []}, ())
+    assert chat_messages.unpack({"audio": sound}) == ({"audio": sound}, ())

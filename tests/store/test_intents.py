@@ -13,7 +13,16 @@ from support.aio import run
 from support.database import AnyDatabase, Engine
 from support.factories import make_task
 
-from jimeng_gateway.domain.order import BACK_AFTER_MS, KEEP_TOKEN_MS, KEEP_TRIES_MS, Intent, TokenReused
+from jimeng_gateway.domain.lifecycle import Change
+from jimeng_gateway.domain.order import (
+    BACK_AFTER_MS,
+    KEEP_TOKEN_MS,
+    KEEP_TRIES_MS,
+    Intent,
+    TaskRemoved,
+    TokenReused,
+)
+from jimeng_gateway.domain.task import Stage
 from jimeng_gateway.store import intents, tasks
 from jimeng_gateway.store.database import Tx
 
@@ -88,6 +97,25 @@ def test_of_many_at_the_same_moment_one_makes_the_task(engine: Engine) -> None:
     run(main())
 
 
+def test_many_that_come_as_the_day_ends_make_one_more(engine: Engine) -> None:
+    """The clocks of two nodes differ by a little, so for one of them the key still stands."""
+
+    async def main() -> None:
+        async with engine.open() as one, engine.open() as two:
+            await placed(one, "task_old", KEYED)
+            end = NOW + KEEP_TOKEN_MS
+            calls = [
+                placed(db, f"task_{number}", KEYED, now=end - late)
+                for number, (db, late) in enumerate([(one, 0), (two, 1)] * 6)
+            ]
+            found = set(await asyncio.gather(*calls)) - {"task_old"}
+            assert len(found) == 1
+            assert engine.query("SELECT count(*) FROM task") == [(2,)]
+            assert engine.query("SELECT task_id FROM intent") == [(found.pop(),)]
+
+    run(main())
+
+
 def test_of_many_repetitions_at_the_same_moment_each_finds_a_task_of_its_own(engine: Engine) -> None:
     async def main() -> None:
         async with engine.open() as one, engine.open() as two:
@@ -95,6 +123,18 @@ def test_of_many_repetitions_at_the_same_moment_each_finds_a_task_of_its_own(eng
             again = replace(FIRST, attempt=1)
             calls = [placed(db, f"more_{number}", again) for number, db in enumerate((one, two) * 4)]
             assert set(await asyncio.gather(*calls)) == first
+
+    run(main())
+
+
+def test_a_key_whose_task_was_deleted_makes_no_other_one(engine: Engine) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            await placed(db, "task_1", KEYED)
+            await ended(db, "task_1", Stage.SUCCEEDED, removed=True)
+            with pytest.raises(TaskRemoved, match="task_1"):
+                await placed(db, "task_2", KEYED)
+            assert engine.query("SELECT id FROM task") == [("task_1",)]
 
     run(main())
 
@@ -160,6 +200,58 @@ def test_clients_that_do_not_count_are_never_taken_for_each_other(engine: Engine
     run(main())
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        Intent("print", arrived_at=NOW + 500, attempt=1, request_id="req_2"),
+        Intent(
+            "print",
+            arrived_at=NOW + 500,
+            peer="conn_2",
+            pauses=BACK_AFTER_MS["volc-sdk-python/"],
+            request_id="req_2",
+        ),
+    ],
+    ids=["counted", "unmarked"],
+)
+def test_a_transaction_that_runs_again_finds_what_it_found(engine: Engine, again: Intent) -> None:
+    """As after a COMMIT whose answer was lost: the first run is in the database already."""
+
+    async def main() -> None:
+        async with engine.open() as db:
+            first = replace(again, attempt=0 if again.attempt else None, arrived_at=NOW, request_id="req_1")
+            first = replace(first, peer=again.peer and "conn_1")
+            assert await placed(db, "task_1", first) == "task_1"
+            await answered(db, "task_1", first, now=NOW)
+            assert await placed(db, "task_2", again, now=NOW + 500) == "task_1"
+            assert await placed(db, "task_2", again, now=NOW + 600) == "task_1"
+            assert engine.query("SELECT id FROM task") == [("task_1",)]
+
+    run(main())
+
+
+def test_a_later_try_that_made_its_task_finds_it_when_it_runs_again(engine: Engine) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            second = replace(FIRST, attempt=1, request_id="req_2")
+            assert await placed(db, "task_1", second) == "task_1"
+            other = replace(FIRST, arrived_at=NOW + 10, request_id="req_3")
+            assert await placed(db, "task_2", other, now=NOW + 10) == "task_2", "another wish, meanwhile"
+            assert await placed(db, "task_1", second, now=NOW + 20) == "task_1"
+
+    run(main())
+
+
+def test_who_has_deleted_a_task_wants_another_one(engine: Engine) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            await placed(db, "task_1", FIRST)
+            await ended(db, "task_1", Stage.SUCCEEDED, removed=True)
+            assert await placed(db, "task_2", replace(FIRST, attempt=1)) == "task_2"
+
+    run(main())
+
+
 @few
 @given(arrived=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=4))
 def test_every_wish_makes_one_task_whatever_was_lost(engine: Engine, arrived: list[list[bool]]) -> None:
@@ -186,6 +278,20 @@ def test_every_wish_makes_one_task_whatever_was_lost(engine: Engine, arrived: li
 ARK = Intent("print", arrived_at=NOW, peer="127.0.0.1 40001", pauses=BACK_AFTER_MS["volc-sdk-python/"])
 
 
+async def ended(db: AnyDatabase, task_id: str, stage: Stage, *, removed: bool = False) -> None:
+    def body(tx: Tx) -> None:
+        tasks.change(
+            tx,
+            task_id,
+            lambda task: Change(replace(task, stage=stage, due_at=None, finished_at=NOW)),
+            now=NOW,
+        )
+        if removed:
+            assert tx.run("task_remove", id=task_id, now=NOW) == 1
+
+    await db.write(body)
+
+
 async def answered(db: AnyDatabase, task_id: str, intent: Intent, *, now: int, lost: bool = False) -> None:
     await db.write(lambda tx: intents.answered(tx, task_id, intent, now=now, lost=lost))
 
@@ -204,7 +310,7 @@ def later(intent: Intent, ms: int, port: int) -> Intent:
         # On the same connection: it had its answer there.
         (500, 40_001, False),
         # Somebody who wants the same again.
-        (5_100, 40_002, False),
+        (3_100, 40_002, False),
     ],
 )
 def test_a_client_that_is_back_just_after_its_answer_never_had_it(
@@ -245,6 +351,43 @@ def test_a_client_that_was_seen_to_go_is_known_when_it_is_back(engine: Engine) -
             await answered(db, "task_1", ARK, now=NOW + 5_000, lost=True)
             back = later(ARK, 5_400, 40_003)
             assert await placed(db, "task_3", back, now=NOW + 5_400) == "task_1"
+
+    run(main())
+
+
+def test_who_was_answered_on_a_connection_that_is_open_still_has_the_answer(engine: Engine) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            await placed(db, "task_1", ARK)
+            await answered(db, "task_1", ARK, now=NOW)
+            pooled = replace(later(ARK, 500, 40_002), open_peers=frozenset({ARK.peer}))
+            assert await placed(db, "task_2", pooled, now=NOW + 500) == "task_2"
+
+    run(main())
+
+
+def test_where_every_connection_ends_its_end_says_nothing(engine: Engine) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            closing = replace(ARK, pauses=())
+            await placed(db, "task_1", closing)
+            await answered(db, "task_1", closing, now=NOW)
+            assert await placed(db, "task_2", later(closing, 500, 40_002), now=NOW + 500) == "task_2"
+            await answered(db, "task_1", closing, now=NOW + 600, lost=True)
+            again = later(closing, 1_000, 40_003)
+            assert await placed(db, "task_3", again, now=NOW + 1_000) == "task_1", "it was seen to go"
+
+    run(main())
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_who_has_cancelled_a_task_had_its_id(engine: Engine, *, removed: bool) -> None:
+    async def main() -> None:
+        async with engine.open() as db:
+            await placed(db, "task_1", ARK)
+            await answered(db, "task_1", ARK, now=NOW)
+            await ended(db, "task_1", Stage.CANCELLED, removed=removed)
+            assert await placed(db, "task_2", later(ARK, 500, 40_002), now=NOW + 500) == "task_2"
 
     run(main())
 

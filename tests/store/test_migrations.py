@@ -10,15 +10,40 @@ import pytest
 from support.aio import run
 from support.database import Engine
 
+from jimeng_gateway.domain import lifecycle
 from jimeng_gateway.domain.errors import StoreError
+from jimeng_gateway.store import results, tasks
 from jimeng_gateway.store import sqlite as sqlite_module
 from jimeng_gateway.store.database import load_statements, migrations, split_script
+from jimeng_gateway.store.results import Amount, Keep
+from jimeng_gateway.store.tasks import TaskQuery
 
 NEWEST = max(version for version, _ in migrations())
 ALL = [version for version, _ in migrations()]
 #: A second statement that fails after a first that worked.
 BROKEN = (NEWEST + 1, "CREATE TABLE extra (n INTEGER);\n\nINSERT INTO nowhere VALUES (1);\n")
 GOOD = (NEWEST + 1, "-- a comment;\nCREATE TABLE extra (n INTEGER);\nINSERT INTO extra VALUES (1);\n")
+
+_REQUEST = (
+    '{"kind":"image","model":"jimeng-4.5","model_key":"high_aes_general_v40l","prompt":"x","ratio":"1:1",'
+    '"resolution":"2k","width":2048,"height":2048}'
+)
+_OF_SCHEMA_4 = (
+    (
+        "INSERT INTO api_key (id, name, role, digest, prefix, created_at)"
+        " VALUES ('key_a', 'a', 'user', 'd', 'p', 1)"
+    ),
+    (
+        "INSERT INTO task (id, key_id, kind, model, request, stage, work, due_at, revision, created_at,"
+        " updated_at, deadline_at, finished_at) VALUES"
+        f" ('task_done', 'key_a', 'image', 'm', '{_REQUEST}', 'succeeded', NULL, NULL, 0, 1, 5, 99, 5),"
+        f" ('task_wait', 'key_a', 'image', 'm', '{_REQUEST}', 'queued', 'reserve', 2, 0, 2, 2, 99, NULL)"
+    ),
+    (
+        "INSERT INTO result (task_id, idx, kind, upstream_url, item_id, file, media_type, size, sha256,"
+        " stored_at) VALUES ('task_done', 0, 'image', '', 'i', 'ne/a.png', 'image/png', 70, 'f', 40)"
+    ),
+)
 
 
 def test_a_new_store_gets_everything_and_an_old_one_nothing(empty_engine: Engine) -> None:
@@ -75,6 +100,46 @@ def test_the_next_step_is_applied_to_a_store_with_data(empty_engine: Engine) -> 
     run(main())
     assert empty_engine.query("SELECT n FROM extra") == [(1,)]
     assert empty_engine.query("SELECT value FROM setting") == [("v",)]
+
+
+def test_what_was_made_before_the_doors_opened_lives_on(empty_engine: Engine) -> None:
+    """A store of schema 4 with a finished task, one that waits, and a key."""
+
+    async def main() -> None:
+        before = empty_engine.database([one for one in migrations() if one[0] <= 4])
+        await before.open()
+        await before.close()
+        for text in _OF_SCHEMA_4:
+            empty_engine.query(text)
+        async with empty_engine.open() as db:
+            assert db.applied == [version for version in ALL if version > 4]
+            done = await db.read(lambda tx: tasks.get(tx, "task_done"))
+            assert done is not None
+            assert (done.door, done.memo, done.removed_at, done.request.expires_after_ms) == (
+                "native",
+                {},
+                None,
+                0,
+            )
+            (result,) = done.results
+            assert (result.file, result.size, result.place, result.preview_file) == ("ne/a.png", 70, "", None)
+            found = await db.read(lambda tx: tasks.find(tx, TaskQuery(), key_id="key_a"))
+            assert [task.id for task in found] == ["task_wait", "task_done"]
+            key = await db.read(lambda tx: tx.one("key_by_digest", digest="d"))
+            assert key is not None
+            assert key["options"] == "{}"
+            # What is new works on what is old.
+            cancelled = await db.write(
+                lambda tx: tasks.change(tx, "task_wait", lambda task: lifecycle.cancel(task, now=9), now=9)
+            )
+            assert cancelled is not None
+            keep = Keep(since=50)
+            due = await db.read(lambda tx: results.due(tx, keep, limit=9))
+            assert await db.write(lambda tx: results.remove_due(tx, due, now=60)) == Amount(1, 70)
+            (waiting,) = await db.read(lambda tx: results.leaving_of(tx, "task_done"))
+            assert [file.file for file in waiting.files] == ["ne/a.png"]
+
+    run(main())
 
 
 def test_a_store_made_by_a_newer_version_is_left_alone(empty_engine: Engine) -> None:

@@ -12,6 +12,8 @@ from jimeng_gateway.domain.errors import ErrorKind, Failure
 from jimeng_gateway.domain.policy import Limits
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Stage
+from jimeng_gateway.gateway import ADMIN
+from jimeng_gateway.work.keeping import LEFT_MS, ResultKeeper
 
 HOUR, DAY = 3600, 86_400
 
@@ -75,6 +77,22 @@ def test_a_result_after_the_deadline_is_collected_and_marked_late(tmp_path: Path
                 "task.collected_late",
             ]
             assert list(world.site.charges.values()) == [1]
+
+    run(main())
+
+
+def test_a_late_result_of_a_deleted_task_does_not_stay(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            task_id = await timed_out(world, takes_hours=5)
+            await world.gateway.remove(ADMIN, task_id)
+            process = await world.process()
+            await world.settle(process, seconds=DAY)
+            assert world.sql("SELECT late, removed_at IS NOT NULL FROM task") == [(1, 1)]
+            assert world.sql("SELECT removed_why FROM result") == [("caller",)]
+            world.clock.advance(LEFT_MS / 1000 + 1)
+            await ResultKeeper().round(process.bench)
+            assert [path for path in (tmp_path / "results").rglob("*") if path.is_file()] == []
 
     run(main())
 

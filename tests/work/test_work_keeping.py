@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -196,6 +197,57 @@ def test_a_caller_removes_what_is_finished(tmp_path: Path) -> None:
             assert world.sql("SELECT count(*) FROM result WHERE file IS NOT NULL") == [(0,)]
             with pytest.raises(NotFound):
                 await world.gateway.remove_results(ADMIN, "task_nobody")
+
+    run(main())
+
+
+def test_what_its_caller_deletes_leaves_no_files(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            world.site.previews = True
+            await world.sessions(1)
+            process = await world.process()
+            done, other = await made(world, process, n=2), await made(world, process)
+            await world.gateway.remove(ADMIN, done.id)
+            with pytest.raises(NotFound):
+                await world.task(done)
+            assert lying(world) == names(other) | {f"{other.id}-0-preview.webp"}
+            page = await world.gateway.removals()
+            assert [(one.task_id, one.why) for one in page.items] == [(done.id, Removal.CALLER)] * 2
+            assert [fields["count"] for fields in world.named("results.removed")] == [2]
+
+    run(main())
+
+
+def test_a_crash_in_a_deletion_is_made_good(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            await world.sessions(1)
+            process = await world.process()
+            for at in range(1, 7):
+                done = await made(world, process)
+                with contextlib.suppress(Killed):
+                    await world.facade(DoomedDatabase(world.db, Doom(at))).remove(ADMIN, done.id)
+                with contextlib.suppress(NotFound):
+                    await world.gateway.remove(ADMIN, done.id)
+                world.clock.advance(LEFT_MS / 1000 + 1)
+                await ResultKeeper().round(process.bench)
+                assert lying(world) == set()
+
+    run(main())
+
+
+def test_a_task_that_is_not_finished_is_cancelled_by_its_deletion(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as world:
+            await world.sessions(1)
+            process = await world.process()
+            task = await world.submit()
+            await world.settle(process, until=lambda: world.site.charges)
+            await world.gateway.remove(ADMIN, task.id)
+            assert world.sql("SELECT stage FROM task") == [("cancelled",)]
+            assert world.sql("SELECT cancel_state FROM submission") == [("wanted",)]
+            assert world.slots_taken() == 0
 
     run(main())
 

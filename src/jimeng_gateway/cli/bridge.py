@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
+import msgspec
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.context import ServerRequestContext
@@ -20,6 +21,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import (
+    CONNECTION_CLOSED,
     INTERNAL_ERROR,
     CallToolRequest,
     CallToolRequestParams,
@@ -42,6 +44,23 @@ R = TypeVar("R", bound=Result)
 #: Silence after which a call has failed; the gateway may be as long about fetching references.
 _SILENCE_S = 660.0
 _CONNECT_S = 30.0
+#: A call whose answer was lost may have spent credits.
+_UNSURE = "What was asked for may be done all the same: look with list_jobs before you ask for it again."
+
+
+class _Words(msgspec.Struct):
+    code: str
+    message: str
+
+
+class _Refusal(msgspec.Struct):
+    """What the gateway says of a message that it does not let in; errors of the protocol have numbers."""
+
+    error: _Words
+
+
+class _Refused(httpx2.HTTPError):
+    """A message was not let in, and so nothing came of it."""
 
 
 async def serve(base: str, key: str, language: str) -> None:
@@ -59,7 +78,19 @@ def _http(base: str, headers: dict[str, str]) -> httpx2.AsyncClient:
         # As the other commands have it: the system's store or SSL_CERT_FILE, and no proxy to this machine.
         verify=ssl.create_default_context(),
         trust_env=not is_loopback(urlsplit(base).hostname or ""),
+        event_hooks={"response": [_explain]},
     )
+
+
+async def _explain(reply: httpx2.Response) -> None:
+    """Says why a message was refused, where the SDK would say only that it was."""
+    if reply.status_code < 400:
+        return
+    try:
+        refusal = msgspec.json.decode(await reply.aread(), type=_Refusal)
+    except msgspec.DecodeError:
+        return
+    raise _Refused(refusal.error.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +103,7 @@ class _Gateway:
     async def ask(self, request: ClientRequest, kind: type[R], report: ProgressFnT | None = None) -> R:
         """The result of a request; MCPError if there is none."""
         transport = streamable_http_client(f"{self.base}/mcp", http_client=self.http)
-        failure = MCPError(INTERNAL_ERROR, "the connection was lost")
+        failure = MCPError(CONNECTION_CLOSED, "the connection was lost")
         try:
             async with Client(transport, mode=LATEST_MODERN_VERSION, cache=None) as client:
                 try:
@@ -80,8 +111,16 @@ class _Gateway:
                 except MCPError as error:
                     failure = error
         except* httpx2.HTTPError as errors:
-            failure = MCPError(INTERNAL_ERROR, f"{self.base} cannot be reached: {_first(errors)}")
+            failure = self._failure(_first(errors))
         raise failure
+
+    def _failure(self, error: BaseException) -> MCPError:
+        why = str(error) or type(error).__name__
+        if isinstance(error, _Refused):
+            return MCPError(INTERNAL_ERROR, why)
+        if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+            return MCPError(INTERNAL_ERROR, f"{self.base} cannot be reached: {why}")
+        return MCPError(CONNECTION_CLOSED, f"the connection to {self.base} was lost: {why}")
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
@@ -106,7 +145,10 @@ def _server(gateway: _Gateway) -> Server[Any]:
             return await gateway.ask(request, CallToolResult, context.session.report_progress)
         except MCPError as error:
             # Where the model can read it: it may have to tell its user to start the gateway.
-            return CallToolResult(content=[TextContent(text=f"The gateway: {error}")], is_error=True)
+            told = f"The gateway: {error}"
+            if error.code == CONNECTION_CLOSED:
+                told = f"{told}\n{_UNSURE}"
+            return CallToolResult(content=[TextContent(text=told)], is_error=True)
 
     return Server(
         "jimeng-gateway",

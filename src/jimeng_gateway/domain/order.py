@@ -19,11 +19,12 @@ KEEP_TOKEN_MS = 24 * 3_600_000
 #: How long after its first try a request can come again: three tries of ten minutes each, and their pauses.
 KEEP_TRIES_MS = 35 * 60_000
 #: When clients that do not mark their repetitions are back after an answer that they did not get, in
-#: milliseconds (clients.md 4, 6). Who got the answer goes on at once, on the same connection, or much later.
+#: milliseconds (clients.md 4, 6). Who got the answer goes on at once or much later, or keeps its
+#: connection open.
 BACK_AFTER_MS: dict[str, tuple[tuple[int, int], ...]] = {
     # 0.37 to 1 s.
-    "volc-sdk-python/": ((300, 5_000),),
-    "byteplus-sdk-python/": ((300, 5_000),),
+    "volc-sdk-python/": ((300, 3_000),),
+    "byteplus-sdk-python/": ((300, 3_000),),
     # 2 s, then 4 s.
     "ai/": ((1_900, 3_000), (3_900, 5_000)),
 }
@@ -62,10 +63,14 @@ class Intent:
     token: str = ""
     #: X-Stainless-Retry-Count; None from clients that do not count.
     attempt: int | None = None
+    #: Our own id of this request; empty if its transaction need not know itself again.
+    request_id: str = ""
     #: The connection it came by, if its client is known to repeat without saying so; else empty.
     peer: str = ""
-    #: How long such a client takes to come back.
+    #: How long such a client takes to come back; empty where the end of a connection says nothing.
     pauses: tuple[tuple[int, int], ...] = ()
+    #: Connections that are open still: whoever was answered there has the answer.
+    open_peers: frozenset[str] = frozenset()
 
     @property
     def remembered(self) -> bool:
@@ -76,6 +81,13 @@ class Intent:
     def may_be_repeated(self) -> bool:
         """Whether it may be a repetition at all; a first try by its own count is none."""
         return bool(self.token or self.peer or self.attempt)
+
+
+class TaskRemoved(CallerError):
+    """An Idempotency-Key whose task its caller has deleted since: there is nothing to answer with."""
+
+    code = "task_removed"
+    status = 410
 
 
 class TokenReused(CallerError):

@@ -59,6 +59,7 @@ ERRORS: dict[str, str] = {
     "conflict": "当前状态不允许此操作",
     "content_gone": "结果文件已不存在",
     "content_removed": "结果文件已被清理",
+    "task_removed": "该请求对应的任务已被删除",
     "duplicate_field": "字段重复",
     "forbidden": "没有权限执行此操作",
     "headers_too_large": "请求头过大",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from jimeng_gateway.domain.errors import Conflict, Gone, InvalidRequest, NotFound
-from jimeng_gateway.domain.task import Removal, Result, Task
+from jimeng_gateway.domain.task import Removal, Result, Task, Work
 from jimeng_gateway.gateway.desk import LOCAL, Caller, Page, parse_cursor
-from jimeng_gateway.gateway.tasks import TaskDesk
+from jimeng_gateway.gateway.tasks import TaskDesk, cancelled
 from jimeng_gateway.store import results
 from jimeng_gateway.store.database import Tx
 from jimeng_gateway.store.files import Opened, StoredFile
@@ -96,22 +96,40 @@ class ResultDesk(TaskDesk):
 
     # ── removal ──────────────────────────────────────────────────────────────────────────────────
 
-    async def remove_results(self, caller: Caller, task_id: str) -> Task:
-        """Removes the files of a task that has ended, now; Conflict before."""
+    async def remove(self, caller: Caller, task_id: str) -> None:
+        """Deletes a task and its files for its caller, cancelling what has not ended; then it is NotFound."""
         task = await self.task(caller, task_id)
         now = self._clock.now()
 
+        def body(tx: Tx) -> tuple[bool, Amount, list[Leaving]]:
+            ended = cancelled(tx, task_id, now=now) is None
+            tx.run("task_remove", id=task_id, now=now)
+            removed = results.remove_all(tx, task_id, Removal.CALLER, now=now)
+            return ended, removed, results.leaving_of(tx, task_id)
+
+        ended, removed, waiting = await self._db.write(body)
+        if not ended:
+            self._parts.telemetry.emit("task.cancelled", task=task_id, was=task.stage)
+        self._parts.telemetry.emit("task.removed", task=task_id)
+        await self._take_away(waiting)
+        self._tell_removed(removed)
+
+    async def remove_results(self, caller: Caller, task_id: str) -> Task:
+        """Removes the files of a task that has ended, now; Conflict before."""
+        await self.task(caller, task_id)
+        now = self._clock.now()
+
         def body(tx: Tx) -> tuple[Task | None, Amount, list[Leaving]]:
-            whys = {result.index: Removal.CALLER for result in task.results}
-            removed = results.remove(tx, task_id, whys, now=now)
+            removed = results.remove_all(tx, task_id, Removal.CALLER, now=now)
             return get(tx, task_id), removed, results.leaving_of(tx, task_id)
 
         following, removed, waiting = await self._db.write(body)
         if following is None or not following.terminal or following.owner is not None:
             raise Conflict("the task has not ended yet; cancel it, or wait for it")
+        if following.work is Work.COLLECT:
+            raise Conflict("its files are about to be fetched, although it has failed; come again later")
         await self._take_away(waiting)
-        if removed.files:
-            self._parts.telemetry.emit("results.removed", count=removed.files, bytes=removed.bytes)
+        self._tell_removed(removed)
         return following
 
     async def removals(self, *, limit: int = 20, cursor: str | None = None) -> Page[Removed]:
@@ -146,9 +164,12 @@ class ResultDesk(TaskDesk):
 
         removed, more, waiting = await self._db.write(body)
         await self._take_away(waiting)
+        self._tell_removed(removed)
+        return removed, more
+
+    def _tell_removed(self, removed: Amount) -> None:
         if removed.files:
             self._parts.telemetry.emit("results.removed", count=removed.files, bytes=removed.bytes)
-        return removed, more
 
     async def _take_away(self, waiting: list[Leaving]) -> None:
         """Removes the bytes of marked results; what cannot be removed now is the worker's to do."""

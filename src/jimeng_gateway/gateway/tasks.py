@@ -181,28 +181,13 @@ class TaskDesk(Desk):
         key_id = None if caller.admin else caller.key_id
         return await self._db.read(lambda tx: tasks.count(tx, query, key_id=key_id))
 
-    async def remove(self, caller: Caller, task_id: str) -> None:
-        """Deletes a task for its caller, cancelling it first if it has not ended; NotFound from then on."""
-        task = await self.task(caller, task_id)
-        if not task.terminal:
-            with contextlib.suppress(Conflict):
-                await self.cancel(caller, task_id)
-        now = self._clock.now()
-        await self._db.write(lambda tx: tx.run("task_remove", id=task_id, now=now))
-        self._parts.telemetry.emit("task.removed", task=task_id)
-
     async def cancel(self, caller: Caller, task_id: str) -> Task:
         """Cancels in any stage but the last; what may exist upstream is cancelled there too."""
         task = await self.task(caller, task_id)
         now = self._clock.now()
-
-        def body(tx: Tx) -> Task | None:
-            following = tasks.change(tx, task_id, lambda found: lifecycle.cancel(found, now=now), now=now)
-            if following is not None and following.submit_id is not None:
-                submissions.want_cancel(tx, following.submit_id, now=now)
-            return following or tasks.get(tx, task_id)
-
-        following = await self._db.write(body) or task
+        following = (
+            await self._db.write(lambda tx: cancelled(tx, task_id, now=now) or tasks.get(tx, task_id)) or task
+        )
         if following.stage is not Stage.CANCELLED:
             raise Conflict(f"the task has already {following.stage}; it can no longer be cancelled")
         self._parts.telemetry.emit("task.cancelled", task=task_id, was=task.stage)
@@ -245,3 +230,11 @@ class TaskDesk(Desk):
     async def _news(self, event: asyncio.Event, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
+
+
+def cancelled(tx: Tx, task_id: str, *, now: int) -> Task | None:
+    """Cancels a task here, and asks for it upstream; None if it has ended already."""
+    following = tasks.change(tx, task_id, lambda found: lifecycle.cancel(found, now=now), now=now)
+    if following is not None and following.submit_id is not None:
+        submissions.want_cancel(tx, following.submit_id, now=now)
+    return following

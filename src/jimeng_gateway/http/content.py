@@ -87,9 +87,10 @@ def _headers(file: StoredFile, name: str, *, download: bool) -> dict[str, str]:
         # A result never changes; it is the caller's own, so shared caches keep out.
         "cache-control": "private, max-age=31536000, immutable",
         "content-disposition": f'{"attachment" if download else "inline"}; filename="{name}"',
-        # Results come from elsewhere: a browser must neither guess another type nor run anything.
+        # Results come from elsewhere: a browser must neither guess another type nor run anything. To play a
+        # video that was opened by its link, it fetches the same address again, as the page that it is.
         "x-content-type-options": "nosniff",
-        "content-security-policy": "sandbox; default-src 'none'",
+        "content-security-policy": "sandbox allow-same-origin; default-src 'none'; media-src 'self'",
     }
 
 

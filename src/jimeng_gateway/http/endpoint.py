@@ -24,6 +24,7 @@ from jimeng_gateway.domain.reference import Reference
 from jimeng_gateway.domain.words import Language
 from jimeng_gateway.gateway import Caller, Gateway
 from jimeng_gateway.http.accept import preferred
+from jimeng_gateway.http.connections import Connections
 from jimeng_gateway.http.givens import Given
 from jimeng_gateway.http.links import Links
 from jimeng_gateway.http.room import Room
@@ -76,6 +77,7 @@ class Service:
     public_url: str
     limits: Limits
     room: Room
+    connections: Connections = field(default_factory=Connections)
     #: Set when the process is about to stop: streams and waits end at once.
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -20,6 +20,8 @@ from jimeng_gateway.http.body import build, parse_json, shown
 
 #: Bytes of a file part below which it may be the text of a URL: some clients send one as a file.
 LARGEST_POINTER = 4096
+#: Of one request, and far more than any model takes: each is a file to be fetched or decoded, and measured.
+MOST_REFERENCES = 100
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _DATA = re.compile(r"data:", re.IGNORECASE)
@@ -118,8 +120,19 @@ def part_field(name: str) -> PartField | None:
 def from_json(values: Mapping[str, Any]) -> Iterator[Given]:
     """The references of a JSON body's reference fields, in its own order."""
     body = build(values, ReferenceFields, lenient=False, what="field")
-    for name in values:
-        yield from _some(getattr(body, _ATTRIBUTES[name]), _ROLES.get(name, Role.REFERENCE), name)
+    sent = {name: getattr(body, _ATTRIBUTES[name]) for name in values}
+    check_number(sum(len(value) if isinstance(value, list) else 1 for value in sent.values()))
+    for name, value in sent.items():
+        yield from _some(value, _ROLES.get(name, Role.REFERENCE), name)
+
+
+def check_number(count: int, param: str = "references") -> None:
+    """InvalidRequest for more references than one request may hold."""
+    if count > MOST_REFERENCES:
+        raise InvalidRequest(
+            f"{param}: {count} references are more than the {MOST_REFERENCES} that one request may hold",
+            param=param,
+        )
 
 
 def from_text(content: str, field: PartField, name: str) -> Iterator[Given]:

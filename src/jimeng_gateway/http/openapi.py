@@ -215,7 +215,7 @@ def errors_of(endpoint: Endpoint) -> Sequence[int]:
     if endpoint.query is not None:
         found.add(400)
     if endpoint.order is not None:
-        found |= {400, 422}
+        found |= {400, 410, 422}
     if endpoint.body is not None or endpoint.upload or endpoint.exchange:
         found |= {400, 408, 413, 415}
     if endpoint.references:

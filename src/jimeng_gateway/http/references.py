@@ -26,6 +26,7 @@ from jimeng_gateway.http.givens import (
     LARGEST_POINTER,
     Given,
     PartField,
+    check_number,
     from_json,
     from_text,
     part_field,
@@ -66,12 +67,13 @@ class Source:
 async def reading(source: Source, *, form: bool) -> AsyncIterator[Sent]:
     """What was sent. Large bodies and open files are held until the end of the context."""
     async with AsyncExitStack() as stack:
-        sent = await (_read_multipart if form else _read_json)(source, stack)
-        refuse_known(sent.values, source.refused)
-        if source.unpack is not None:
-            values, givens = source.unpack(sent.values)
-            sent = Sent(values, (*sent.givens, *givens))
-        yield sent
+        yield await (_read_multipart if form else _read_json)(source, stack)
+
+
+def _unpacked(values: dict[str, Any], source: Source) -> tuple[dict[str, Any], Sequence[Given]]:
+    """What the door leaves for others to read, and what it has read: it comes first, for it knows its own."""
+    refuse_known(values, source.refused)
+    return (values, ()) if source.unpack is None else source.unpack(values)
 
 
 def refuse_known(names: Iterable[str], refused: Mapping[str, str]) -> None:
@@ -94,8 +96,9 @@ async def _read_json(source: Source, stack: AsyncExitStack) -> Sent:
     else:
         values = parse_json(raw)
     del raw
-    givens = tuple(from_json({name: value for name, value in values.items() if name in FIELDS}))
-    return Sent({name: value for name, value in values.items() if name not in FIELDS}, givens)
+    values, nested = _unpacked(values, source)
+    givens = from_json({name: value for name, value in values.items() if name in FIELDS})
+    return Sent({name: value for name, value in values.items() if name not in FIELDS}, (*givens, *nested))
 
 
 def _place(request: Request, service: Service, stack: AsyncExitStack) -> Place:
@@ -114,7 +117,8 @@ async def _read_multipart(source: Source, stack: AsyncExitStack) -> Sent:
     )
     form = _Form(service, stack, _place(request, service, stack), source.refused)
     await read_form(chunks, request.headers["content-type"], form)
-    return Sent({name: value for name, value in form.fields.items() if value}, tuple(form.given))
+    values, nested = _unpacked({name: value for name, value in form.fields.items() if value}, source)
+    return Sent(values, (*form.given, *nested))
 
 
 async def within(seconds: float, reading: Coroutine[Any, Any, T]) -> T:
@@ -216,6 +220,7 @@ async def brought_in(
     givens: Sequence[Given | Reference], service: Service, caller: Caller
 ) -> tuple[Reference, ...]:
     """All of them as references, in the same order; the first that fails ends the others."""
+    check_number(len(givens))
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(given: Given) -> Reference:

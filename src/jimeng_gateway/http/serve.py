@@ -20,7 +20,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from jimeng_gateway.clock import SystemClock, new_id
 from jimeng_gateway.domain.errors import CallerError
 from jimeng_gateway.http.accept import preferred
-from jimeng_gateway.http.errors import RequestTimeout, error_body, language_headers
+from jimeng_gateway.http.connections import Connection
+from jimeng_gateway.http.errors import RequestTimeout, error_body, error_headers, language_headers
 
 #: Request line and headers together.
 HEAD_BYTES = 64 * 1024
@@ -52,18 +53,23 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = True
     _head_size = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _connection: Connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Not its address: behind a proxy that is the client's, and without a port.
+        self._connection = Connection(new_id("conn", SystemClock().now()))
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.open = False
         self._disarm()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
+        self.scope["state"]["connection"] = self._connection
 
     def on_headers_complete(self) -> None:
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.head_bytes:
@@ -117,7 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
         request_id = new_id("req", SystemClock().now())
         language = preferred(self.headers or ())
         body = msgspec.json.encode(error_body(error, request_id, language))
-        spoken = "".join(f"{name}: {value}\r\n" for name, value in language_headers(language).items())
+        said = {**error_headers(error, accepted=False), **language_headers(language)}
+        spoken = "".join(f"{name}: {value}\r\n" for name, value in said.items())
         head = (
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
             f"x-request-id: {request_id}\r\n{spoken}connection: close\r\n\r\n"

@@ -27,6 +27,7 @@ from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.domain.task import Task
 from jimeng_gateway.gateway import Caller, Placed, Rehearsal
 from jimeng_gateway.http.body import build, media_type, read_query
+from jimeng_gateway.http.connections import closes_anyway, connection_of
 from jimeng_gateway.http.endpoint import Call, Endpoint, Service
 from jimeng_gateway.http.givens import FIELDS, Given
 from jimeng_gateway.http.references import Sent, Source, brought_in, reading, within
@@ -161,14 +162,23 @@ class Spending:
         return {"body": build(sent.values, endpoint.body, lenient=lenient, what="field", also=also)}
 
     def _intent(self, sent: Sent) -> Intent:
-        pauses = _pauses(self.request)
-        return Intent(
+        intent = Intent(
             fingerprint=fingerprint(self.request.method, self.request.url.path, sent),
             arrived_at=self.arrived_at,
             token=_token(self.request),
             attempt=_attempt(self.request),
-            peer=_peer(self.request) if pauses else "",
-            pauses=pauses,
+            request_id=str(self.request.scope["state"]["request_id"]),
+        )
+        pauses, connection = _pauses(self.request), connection_of(self.request.scope)
+        if not pauses or connection is None:
+            return intent
+        connections = self.service.connections
+        connections.note(connection)
+        return replace(
+            intent,
+            peer=connection.id,
+            pauses=() if closes_anyway(self.request) else pauses,
+            open_peers=connections.open_ids(),
         )
 
 
@@ -208,10 +218,6 @@ def _attempt(request: Request) -> int | None:
 def _pauses(request: Request) -> tuple[tuple[int, int], ...]:
     agent = request.headers.get("user-agent", "").lower()
     return next((pauses for name, pauses in BACK_AFTER_MS.items() if agent.startswith(name)), ())
-
-
-def _peer(request: Request) -> str:
-    return f"{request.client.host} {request.client.port}" if request.client else ""
 
 
 def rehearsal_json(rehearsal: Rehearsal) -> DryRunBody:

@@ -13,6 +13,7 @@ from jimeng_gateway.domain.order import (
     KEEP_TOKEN_MS,
     KEEP_TRIES_MS,
     Intent,
+    TaskRemoved,
     TokenReused,
 )
 from jimeng_gateway.store.database import Row, Tx
@@ -22,13 +23,22 @@ _LOCKS = 1 << 40
 
 
 def recall(tx: Tx, key_id: str, intent: Intent, *, now: int) -> str | None:
-    """The id of the task that this request has made; TokenReused if its key stands for another request."""
+    """The id of the task that this request has made.
+
+    TokenReused if its key stands for another request, TaskRemoved if for a task that was deleted.
+    """
     if intent.token:
         row = tx.one("intent_by_token", key_id=key_id, token=intent.token, since=now - KEEP_TOKEN_MS)
         if row is not None and row["fingerprint"] != intent.fingerprint:
             raise TokenReused(
                 "this Idempotency-Key was used for another request within the last 24 hours; "
                 "take a new one, or send the same request",
+                param="Idempotency-Key",
+            )
+        if row is not None and row["removed_at"] is not None:
+            raise TaskRemoved(
+                f"this request made the task {row['task_id']}, which was deleted since; "
+                "to make another one, take a new Idempotency-Key",
                 param="Idempotency-Key",
             )
         return _task_id(row)
@@ -64,9 +74,9 @@ def find(tx: Tx, key_id: str, intent: Intent, *, now: int) -> str | None:
     if not intent.remembered:
         return None
     tx.serialise(_LOCKS + zlib.crc32(f"{key_id} {intent.token or intent.fingerprint}".encode()))
-    known = recall(tx, key_id, intent, now=now)
+    known = _seen(tx, key_id, intent) or recall(tx, key_id, intent, now=now)
     if known is not None:
-        tx.run("intent_tried", task_id=known, attempt=intent.attempt or 0)
+        tx.run("intent_tried", task_id=known, attempt=intent.attempt or 0, request_id=intent.request_id)
         tx.run("intent_again", task_id=known, peer=intent.peer)
     return known
 
@@ -84,6 +94,7 @@ def remember(tx: Tx, key_id: str, task_id: str, intent: Intent, *, now: int) -> 
         token=intent.token or None,
         fingerprint=intent.fingerprint,
         attempt=intent.attempt or 0,
+        request_id=intent.request_id,
         peer=intent.peer or None,
         now=now,
     )
@@ -100,20 +111,38 @@ def forget(tx: Tx, *, now: int) -> None:
     tx.run("intent_forget", before=now - max(KEEP_TOKEN_MS, KEEP_TRIES_MS))
 
 
-def _unmarked(tx: Tx, key_id: str, intent: Intent) -> Row | None:
-    for shortest, longest in intent.pauses:
-        found = tx.one(
-            "intent_unmarked",
+def _seen(tx: Tx, key_id: str, intent: Intent) -> str | None:
+    """What an earlier run of this transaction has found or made: noted as seen, nothing else finds it."""
+    if intent.token or not intent.request_id:
+        return None
+    return _task_id(
+        tx.one(
+            "intent_by_request",
             key_id=key_id,
             fingerprint=intent.fingerprint,
-            peer=intent.peer,
-            earliest=intent.arrived_at - longest,
-            latest=intent.arrived_at - shortest,
-            lost_since=intent.arrived_at - BACK_AFTER_LOSS_MS,
+            request_id=intent.request_id,
         )
-        if found is not None:
-            return found
-    return None
+    )
+
+
+def _unmarked(tx: Tx, key_id: str, intent: Intent) -> Row | None:
+    rows = tx.all(
+        "intent_unmarked",
+        key_id=key_id,
+        fingerprint=intent.fingerprint,
+        peer=intent.peer,
+        answered_since=intent.arrived_at - max((longest for _, longest in intent.pauses), default=0),
+        lost_since=intent.arrived_at - BACK_AFTER_LOSS_MS,
+    )
+    return next((row for row in rows if _came_to_nothing(row, intent)), None)
+
+
+def _came_to_nothing(row: Row, intent: Intent) -> bool:
+    """Whether the reply may have been lost, by what its connection did and when the client is back."""
+    if row["answered_at"] is None:
+        return True
+    away = intent.arrived_at - row["answered_at"]
+    return row["peer"] not in intent.open_peers and any(low <= away <= high for low, high in intent.pauses)
 
 
 def _task_id(row: Row | None) -> str | None:

@@ -240,18 +240,26 @@ UPDATE task SET removed_at = :now WHERE id = :id AND removed_at IS NULL
 -- ── intents ─────────────────────────────────────────────────────────────────────────────────────
 
 -- name: intent_insert
-INSERT INTO intent (task_id, key_id, token, fingerprint, born_try, last_try, peer, created_at)
-VALUES (:task_id, :key_id, :token, :fingerprint, :attempt, :attempt, :peer, :now)
+INSERT INTO intent (task_id, key_id, token, fingerprint, born_try, last_try, seen_by, peer, created_at)
+VALUES (:task_id, :key_id, :token, :fingerprint, :attempt, :attempt, :request_id, :peer, :now)
 ON CONFLICT (task_id) DO NOTHING;
 
+-- What this very request has made or found before: its transaction runs again when the answer to its COMMIT is lost.
+-- name: intent_by_request
+SELECT task_id FROM intent
+WHERE key_id = :key_id AND fingerprint = :fingerprint AND token IS NULL AND seen_by = :request_id;
+
 -- name: intent_by_token
-SELECT task_id, fingerprint FROM intent WHERE key_id = :key_id AND token = :token AND created_at > :since;
+SELECT intent.task_id, intent.fingerprint, task.removed_at FROM intent JOIN task ON task.id = intent.task_id
+WHERE intent.key_id = :key_id AND intent.token = :token AND intent.created_at > :since;
 
 -- Of the requests with this content the one whose last try came just before: several may be on their way.
+-- Who has deleted the task had its id, so this is another wish.
 -- name: intent_before
 SELECT task_id FROM intent
 WHERE key_id = :key_id AND fingerprint = :fingerprint AND token IS NULL AND created_at > :since
   AND last_try < :attempt
+  AND EXISTS (SELECT 1 FROM task WHERE task.id = intent.task_id AND task.removed_at IS NULL)
 ORDER BY last_try DESC, created_at, task_id LIMIT 1;
 
 -- Made by a later try while an earlier one was still on its way.
@@ -261,12 +269,14 @@ WHERE key_id = :key_id AND fingerprint = :fingerprint AND token IS NULL AND born
   AND created_at >= :arrived_at
 ORDER BY created_at, task_id LIMIT 1;
 
--- The client had its answer, or lost its connection, just before: on another connection it is back at once.
+-- The client was answered, or lost its connection, just before. Who has cancelled or deleted the task had its id.
 -- name: intent_unmarked
-SELECT task_id FROM intent
+SELECT task_id, peer, answered_at, lost_at FROM intent
 WHERE key_id = :key_id AND fingerprint = :fingerprint AND token IS NULL AND peer <> :peer
-  AND (answered_at BETWEEN :earliest AND :latest OR lost_at >= :lost_since)
-ORDER BY created_at DESC, task_id LIMIT 1;
+  AND (answered_at >= :answered_since OR lost_at >= :lost_since)
+  AND EXISTS (SELECT 1 FROM task
+              WHERE task.id = intent.task_id AND task.removed_at IS NULL AND task.stage <> 'cancelled')
+ORDER BY created_at DESC, task_id;
 
 -- name: intent_again
 UPDATE intent SET peer = :peer, answered_at = NULL, lost_at = NULL WHERE task_id = :task_id AND peer IS NOT NULL;
@@ -275,7 +285,8 @@ UPDATE intent SET peer = :peer, answered_at = NULL, lost_at = NULL WHERE task_id
 UPDATE intent SET answered_at = :answered_at, lost_at = :lost_at WHERE task_id = :task_id AND peer = :peer;
 
 -- name: intent_tried
-UPDATE intent SET last_try = :attempt WHERE task_id = :task_id AND last_try < :attempt;
+UPDATE intent SET seen_by = :request_id, last_try = CASE WHEN last_try < :attempt THEN :attempt ELSE last_try END
+WHERE task_id = :task_id;
 
 -- name: intent_forget
 DELETE FROM intent WHERE created_at <= :before;

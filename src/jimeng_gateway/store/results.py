@@ -103,6 +103,12 @@ def remove(tx: Tx, task_id: str, whys: dict[int, Removal], *, now: int) -> Amoun
     return Amount(len(removed), sum(_bytes(result) for result in removed))
 
 
+def remove_all(tx: Tx, task_id: str, why: Removal, *, now: int) -> Amount:
+    """Marks all results of a task as removed; none if it is still being worked on."""
+    task = tasks.get(tx, task_id)
+    return remove(tx, task_id, {result.index: why for result in task.results} if task else {}, now=now)
+
+
 def remove_due(tx: Tx, found: Iterable[Due], *, now: int, why: Removal | None = None) -> Amount:
     """Marks what `due` found; with `why` for that reason."""
     by_task: dict[str, dict[int, Removal]] = {}

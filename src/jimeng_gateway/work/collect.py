@@ -16,8 +16,9 @@ from jimeng_gateway.domain import lifecycle
 from jimeng_gateway.domain.errors import ErrorKind, Failure, GatewayError, UpstreamFailure
 from jimeng_gateway.domain.record import Item
 from jimeng_gateway.domain.session import Identity
-from jimeng_gateway.domain.task import Result, Stage, Task
-from jimeng_gateway.store import tasks
+from jimeng_gateway.domain.task import Removal, Result, Stage, Task
+from jimeng_gateway.store import results, tasks
+from jimeng_gateway.store.database import Tx
 from jimeng_gateway.store.files import StoredFile
 from jimeng_gateway.work.bench import Bench
 
@@ -30,34 +31,40 @@ PREVIEW_S = 20.0
 async def collect(bench: Bench, task: Task) -> None:
     """Fetches the files of a task that this process has claimed."""
     try:
-        results = await _fetch_all(bench, task)
+        fetched = await _fetch_all(bench, task)
     except (GatewayError, OSError) as error:
         await _failed(bench, task, _failure(error))
         return
     now = bench.clock.now()
-    following = await bench.record(
-        lambda tx: tasks.change(
+
+    def body(tx: Tx) -> Task | None:
+        following = tasks.change(
             tx,
             task.id,
-            lambda found: lifecycle.collected(found, results, owner=bench.lease.owner, now=now),
+            lambda found: lifecycle.collected(found, fetched, owner=bench.lease.owner, now=now),
             now=now,
         )
-    )
+        if following is not None and following.removed_at is not None:
+            # Deleted while its late files were on their way: nobody can ask for them.
+            results.remove_all(tx, task.id, Removal.CALLER, now=now)
+        return following
+
+    following = await bench.record(body)
     if following is None:
-        await _discard(bench, task, results)
+        await _discard(bench, task, fetched)
     else:
         bench.telemetry.emit(
             "task.advanced",
             task=task.id,
             stage=following.stage,
             was=task.stage,
-            bytes=sum(result.size or 0 for result in results),
+            bytes=sum(result.size or 0 for result in fetched),
         )
-        for result in results:
+        for result in fetched:
             await bench.files.settle(result.place, result.file, result.preview_file)
 
 
-async def _discard(bench: Bench, task: Task, results: tuple[Result, ...]) -> None:
+async def _discard(bench: Bench, task: Task, fetched: tuple[Result, ...]) -> None:
     """Takes files out of the archive again if the task was cancelled meanwhile.
 
     In any other case another process may have stored the same ones. What lies in the data directory is found
@@ -66,7 +73,7 @@ async def _discard(bench: Bench, task: Task, results: tuple[Result, ...]) -> Non
     found = await bench.db.read(lambda tx: tasks.get(tx, task.id))
     if found is None or found.stage is not Stage.CANCELLED:
         return
-    for result in results:
+    for result in fetched:
         for name in (result.file, result.preview_file):
             if result.place and name is not None:
                 with contextlib.suppress(GatewayError):
@@ -75,14 +82,14 @@ async def _discard(bench: Bench, task: Task, results: tuple[Result, ...]) -> Non
 
 async def _fetch_all(bench: Bench, task: Task) -> tuple[Result, ...]:
     identity = await _identity(bench, task)
-    results = []
+    found = []
     for result in task.results:
         stored = await _kept(bench, task, result)
         if stored is None:
             best = await _best_url(bench, identity, result)
             stored = await _fetch(bench, task, identity, best)
-        results.append(await _with_preview(bench, task, stored))
-    return tuple(results)
+        found.append(await _with_preview(bench, task, stored))
+    return tuple(found)
 
 
 async def _kept(bench: Bench, task: Task, result: Result) -> Result | None:

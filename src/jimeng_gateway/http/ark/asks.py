@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from jimeng_gateway.domain.catalogue import OMNI_INPUT, Model
 from jimeng_gateway.domain.errors import InvalidRequest
 from jimeng_gateway.domain.intake import USUAL_COUNTS, Wish
-from jimeng_gateway.domain.reference import Reference
+from jimeng_gateway.domain.reference import Reference, Role
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.http.ark.content import marked, prompt_of
 from jimeng_gateway.http.ark.flags import Flags, without_flags
@@ -60,6 +60,20 @@ def refuse_sound(body: ArkVideoOrder, model: Model) -> None:
     if body.generate_audio not in (None, sound):
         what = "always makes" if sound else "is not known to make"
         raise _refusal("generate_audio", f"{model.name} {what} sound, and the site has no switch for it")
+
+
+def refuse_references(references: Sequence[Reference], model: Model) -> None:
+    """InvalidRequest for references to a model that takes frames only.
+
+    Elsewhere pictures without a role become frames there. Ark's clients say which they mean (ark.md 2.3), and
+    a reference that becomes the first frame makes another video.
+    """
+    if model.materials is None and any(entry.role is Role.REFERENCE for entry in references):
+        raise InvalidRequest(
+            f"content: {model.name} takes no references; choose a model that does, or say first_frame",
+            param="content",
+            code="not_supported",
+        )
 
 
 def _seconds(body: ArkVideoOrder, flags: Flags) -> int | None:

@@ -14,12 +14,15 @@ from typing import Any
 import msgspec
 
 from jimeng_gateway.domain.errors import InvalidRequest
+from jimeng_gateway.domain.intake import LONGEST_PROMPT
 from jimeng_gateway.domain.reference import Media, Reference, Role
 from jimeng_gateway.http.ark.shapes import ArkItem, ArkLink
 from jimeng_gateway.http.body import build
-from jimeng_gateway.http.givens import Given, from_json
+from jimeng_gateway.http.givens import Given, check_number, from_json
 
 _MEDIA = {"image_url": Media.IMAGE, "video_url": Media.VIDEO, "audio_url": Media.AUDIO}
+#: A prompt and its flags: what is longer is not searched for them.
+_LONGEST_TEXT = 2 * LONGEST_PROMPT
 _FRAMES = {"first_frame": Role.FIRST_FRAME, "last_frame": Role.LAST_FRAME}
 #: `@图1` and `@image1`, unless the @ stands in an address.
 _MARK = re.compile(r"(?<![A-Za-z0-9._%+-])([@＠])(图|image)(?=[0-9０-９])", re.IGNORECASE)
@@ -38,6 +41,11 @@ def unpack(values: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Given]]:
     items = build({"content": values["content"]}, _Content, lenient=False, what="field").content
     texts = [_text(item, place) for place, item in enumerate(items) if item.type == "text"]
     links = [(place, item) for place, item in enumerate(items) if item.type != "text"]
+    check_number(len(links), "content")
+    if sum(map(len, texts)) > _LONGEST_TEXT:
+        raise InvalidRequest(
+            f"content: its texts are longer than {_LONGEST_TEXT} characters", param="content"
+        )
     givens = [_given(item, place) for place, item in links]
     _check_uses(links)
     return {**values, "content": [{"type": "text", "text": text} for text in texts]}, givens

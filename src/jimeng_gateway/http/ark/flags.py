@@ -27,9 +27,10 @@ _FIELDS = {
     "watermark": "watermark",
     "wm": "watermark",
 }
-#: A flag at the start of a word, with what follows it if that has the look of a value.
+#: A flag at the start of a word, with what follows it if that has the look of a value. A run of spaces is
+#: looked through from its beginning only, or a long one would hold up everybody.
 _FLAG = re.compile(
-    rf"(?:^|\s+)--({'|'.join(_FIELDS)})(?=[\s=]|$)"
+    rf"(?:^|(?<!\s)\s+)--({'|'.join(_FIELDS)})(?=[\s=]|$)"
     r"(?:(?:\s*=\s*|\s+)(-?[0-9][\w.:+-]*|(?:true|false|adaptive)(?!\w)))?",
     re.IGNORECASE,
 )

@@ -37,8 +37,9 @@ _STAGES: dict[Event, tuple[Stage, ...]] = {
 async def order_task(call: Call, body: ArkVideoOrder) -> Order:
     """What POST …/tasks asks for."""
     wish = asks.video_wish(body, call.references)
-    if body.generate_audio is not None:
-        asks.refuse_sound(body, await call.gateway.model(call.caller, body.model))
+    model = await call.gateway.model(call.caller, body.model)
+    asks.refuse_sound(body, model)
+    asks.refuse_references(call.references, model)
     return Order(
         wish,
         door=render.DOOR,

@@ -14,13 +14,16 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from jimeng_gateway.domain.errors import Forbidden
+from jimeng_gateway.domain.errors import Forbidden, InvalidRequest
 from jimeng_gateway.http.body import declared_length, media_type, read_body
 from jimeng_gateway.http.endpoint import Call
 from jimeng_gateway.http.room import Place
 from jimeng_gateway.http.spending import JSON
 
 _EXCHANGE = "jimeng_gateway.http.mcp_door.exchange"
+#: A large message is one with pictures inside: few values, some of them long. Many would be read one by one
+#: by the SDK, and nobody else would be served meanwhile.
+_MOST_VALUES = 10_000
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -72,5 +75,7 @@ class _Exchange(Response):
             message = await read_body(
                 call.request, limit=most, seconds=limits.body_seconds, reaches=place.reaches
             )
+            if len(message) > limits.json_bytes and message.count(b",") > _MOST_VALUES:
+                raise InvalidRequest(f"a message of this size may hold {_MOST_VALUES} values at most")
             exchange = await asyncio.to_thread(import_module, _EXCHANGE)
             await exchange.answer(call, message, scope, send)

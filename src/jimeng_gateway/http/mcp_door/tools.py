@@ -103,7 +103,7 @@ async def _get_credits(call: Call, _arguments: shapes.GetCredits, _report: Repor
     known = [_balance(one) for one in await call.gateway.sessions()] if call.admin else None
     found = [one.credits for one in known or () if one.credits is not None]
     prices = offer.prices(await offer_for(call))
-    lines = [f"{one.label}: {one.credits} credits ({one.state})" for one in known or ()]
+    lines = [f"{one.label}: {_known(one.credits)} ({one.state})" for one in known or ()]
     lines += [f"{one.model}, {one.job}: about {one.credits} credits" for one in prices]
     following = "For any other job call the tool that makes it with dry_run=true."
     if known is None:
@@ -122,6 +122,10 @@ def _balance(session: Any) -> shapes.Balance:
         credits=session.credits,
         checked_at=maybe_instant(session.checked_at),
     )
+
+
+def _known(credits_left: int | None) -> str:
+    return "balance not known" if credits_left is None else f"{credits_left} credits"
 
 
 def _plainly(text: str) -> Callable[[Offer], str]:

@@ -34,7 +34,10 @@ _CHORE, _HISTORY = "### Task:", "<chat_history>"
 
 
 def unpack(values: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Given]]:
-    """The references of the last user message, taken out of it."""
+    """The references of the last user message, taken out of it; `audio` may be one too, or name a voice."""
+    voice = values.get("audio")
+    if isinstance(voice, dict) and "voice" in voice:
+        values = {name: value for name, value in values.items() if name != "audio"}
     messages = values.get("messages")
     if not isinstance(messages, list) or not all(isinstance(entry, dict) for entry in messages):
         return values, ()

@@ -69,7 +69,6 @@ class ChatCompletion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     store: Any = None
     service_tier: Any = None
     prediction: Any = None
-    audio: Any = None
     verbosity: Any = None
     safety_identifier: Any = None
     prompt_cache_key: Any = None

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import structlog
+from msgspec import UNSET
 from starlette.responses import Response
 
 from jimeng_gateway.domain.errors import GatewayError, InvalidRequest, Unavailable
@@ -93,12 +94,12 @@ async def _reply(call: Call, body: PictureFields, task: Task) -> Response:
     task = await settled(call, task, asked.seconds)
     if not task.terminal:
         return accepted(call, task, asked)
-    found = _finished(call, task)
+    found, quality = _finished(call, task), quality_word(body.quality)
     reply = ImageReply(
         created=(task.finished_at or call.now) // 1000,
         data=await pictures(call, task, picture_form(call, body)),
         output_format=format_of(found[0]),
-        quality=quality_word(body.quality),
+        quality=UNSET if quality == "auto" else quality,
         size=size_of(task, found[0]),
         task_id=task.id,
     )
@@ -116,7 +117,8 @@ def _finished(call: Call, task: Task) -> list[Result]:
 
 def picture_form(call: Call, body: PictureFields) -> str:
     """As asked; else as the key has it; else as OpenAI's own models answer (openai-media.md 3.4)."""
-    usual = "b64_json" if (body.model or "").startswith(("gpt-image", "chatgpt-image")) else "url"
+    name = (body.model or "").strip().casefold()
+    usual = "b64_json" if name.startswith(("gpt-image", "chatgpt-image")) else "url"
     return body.response_format or call.caller.options.image_format or usual
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from jimeng_gateway.domain.catalogue import FIRST_FRAME_INPUT, LAST_FRAME_INPUT, Model, ModelStatus
+from jimeng_gateway.domain.errors import NotFound
 from jimeng_gateway.domain.reference import Media
 from jimeng_gateway.domain.request import Kind
 from jimeng_gateway.http.endpoint import Call
@@ -27,6 +28,8 @@ async def list_models(call: Call) -> Response:
 async def get_model(call: Call) -> Response:
     """GET /v1/models/{model_id}: by any name that a request may use; ids with a slash are ids too."""
     name = str(call.request.path_params["model_id"])
+    if not name.strip():
+        raise NotFound("the address names no model", param="model", code="model_not_found")
     model = await call.gateway.model(call.caller, name)
     own = name.strip().casefold() in {known.casefold() for known in (model.name, model.key, *model.aliases)}
     return json_reply(model_json(model) if own else model_json(model, name))

@@ -6,8 +6,9 @@ gives. A model that takes no videos gets the request as it was, with the new pro
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from starlette.responses import Response
 
@@ -19,6 +20,7 @@ from jimeng_gateway.domain.reference import Media, Reference
 from jimeng_gateway.domain.request import GenerationRequest, Kind
 from jimeng_gateway.domain.task import Stage, Task
 from jimeng_gateway.http.endpoint import Call
+from jimeng_gateway.http.givens import Given
 from jimeng_gateway.http.openai import DOOR
 from jimeng_gateway.http.openai.shapes import VideoEdit, VideoRemix
 from jimeng_gateway.http.openai.videos import (
@@ -29,6 +31,7 @@ from jimeng_gateway.http.openai.videos import (
     video_of,
     video_wish,
 )
+from jimeng_gateway.http.relay.translate import unpack
 
 
 async def order_remix(call: Call, body: VideoRemix) -> Order:
@@ -44,6 +47,15 @@ async def order_remix(call: Call, body: VideoRemix) -> Order:
 async def remix_video(call: Call, body: VideoRemix, task: Task) -> Response:
     """POST /v1/videos/{video_id}/remix."""
     return await show_video(call, body, task)
+
+
+def unpack_edit(values: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Given]]:
+    """A video that was made here, which JSON has as `{"video": {"id": …}}`, and what is in `metadata`."""
+    video = values.get("video")
+    if isinstance(video, dict) and set(video) == {"id"}:
+        values = {("video[id]" if name == "video" else name): value for name, value in values.items()}
+        values["video[id]"] = video["id"]
+    return unpack(values)
 
 
 async def order_edit(call: Call, body: VideoEdit) -> Order:

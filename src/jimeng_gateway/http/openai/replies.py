@@ -38,7 +38,8 @@ class ImageReply(msgspec.Struct, kw_only=True):
     background: str = "opaque"
     #: As the site made them, whatever was asked for.
     output_format: str
-    quality: str
+    #: low, medium or high; SDKs that validate know no "auto" here, other than in a stream.
+    quality: str | UnsetType = UNSET
     size: str
     usage: ImageUsage = msgspec.field(default_factory=ImageUsage)
     task_id: str

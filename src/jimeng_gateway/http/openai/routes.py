@@ -9,6 +9,7 @@ from jimeng_gateway.http.endpoint import Auth, Endpoint, Reply
 from jimeng_gateway.http.legacy.accepted import Accepted
 from jimeng_gateway.http.openai import images, models, remix, replies, shapes, videos
 from jimeng_gateway.http.openai.video_view import POLL_AFTER
+from jimeng_gateway.http.relay.translate import unpack
 
 _TAG = "openai"
 _EVENTS = "text/event-stream"
@@ -23,9 +24,7 @@ _OF_TASK = (409, 410, 429, 502, 504)
 _NO_MASKS = {
     "mask": "no model of the site can change only a part of a picture; say in the prompt what is to change",
     "markup": "no model of the site reads marks on a picture; say in the prompt what is to change",
-    "svg": "the site makes pictures of pixels only",
 }
-_NO_SVG = {"svg": _NO_MASKS["svg"]}
 
 _IMAGES: tuple[Endpoint, ...] = (
     Endpoint(
@@ -39,7 +38,6 @@ _IMAGES: tuple[Endpoint, ...] = (
         body=shapes.ImageRequest,
         references=True,
         lenient=True,
-        refused=_NO_SVG,
         replies=(_PICTURES, _STREAM, _WAIT_OVER),
         errors=_OF_TASK,
     ),
@@ -117,6 +115,7 @@ _VIDEOS: tuple[Endpoint, ...] = (
         body=shapes.VideoEdit,
         references=True,
         lenient=True,
+        unpack=remix.unpack_edit,
         replies=_VIDEO,
         errors=(410,),
     ),
@@ -132,6 +131,7 @@ _VIDEOS: tuple[Endpoint, ...] = (
         body=shapes.VideoRequest,
         references=True,
         lenient=True,
+        unpack=unpack,
         replies=_VIDEO,
     ),
     Endpoint(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from jimeng_gateway.http.relay.shapes import Metadata
 from jimeng_gateway.http.schemas import Count, LooseSeconds, Prompt, Seed, Strength, Word
 
 
@@ -45,6 +46,10 @@ class PictureFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     complexity: Any = None
     frame_count: Any = None
     frame_duration_ms: Any = None
+    #: How a drawing of lines would be made; asking for one (`output_format`) is refused.
+    svg: Any = None
+    svg_model: Any = msgspec.field(default=None, name="svg[model]")
+    svg_effort: Any = msgspec.field(default=None, name="svg[reasoning][effort]")
 
 
 class ImageRequest(PictureFields, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +89,8 @@ class VideoFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     resolution: Word | None = None
     seed: Seed | None = None
     n: Count | None = None
+    #: What relays hand on from their clients: as at their own route (relay/shapes.py), the rest are labels.
+    metadata: Metadata | None = None
     #: Without effect.
     user: Any = None
     safety_identifier: Any = None

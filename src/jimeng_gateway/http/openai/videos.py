@@ -20,6 +20,7 @@ from jimeng_gateway.http.openai import DOOR
 from jimeng_gateway.http.openai.replies import VideoDeleted, VideoJob, VideoList
 from jimeng_gateway.http.openai.shapes import VideoFields, VideoFile, VideoFilter, VideoRequest
 from jimeng_gateway.http.openai.video_view import POLL_AFTER, poll_after, video_json
+from jimeng_gateway.http.relay.translate import with_options
 from jimeng_gateway.http.replies import json_reply
 from jimeng_gateway.store.tasks import TaskQuery
 
@@ -46,7 +47,7 @@ def refuse_length(seconds: float | None, model: Model) -> None:
 
 def video_wish(body: VideoFields, references: tuple[Reference, ...]) -> Wish:
     """The wish that a request expresses."""
-    return Wish(
+    wish = Wish(
         kind=Kind.VIDEO,
         prompt=body.prompt,
         model=body.model,
@@ -58,6 +59,7 @@ def video_wish(body: VideoFields, references: tuple[Reference, ...]) -> Wish:
         seed=body.seed,
         references=references,
     )
+    return with_options(wish, body.metadata)
 
 
 def length_of(seconds: float | str | None, duration: float | str | None) -> float | None:

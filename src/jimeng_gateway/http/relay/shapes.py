@@ -13,8 +13,12 @@ from msgspec import Meta
 
 from jimeng_gateway.http.schemas import Number, Prompt, Seed, Word
 
-#: What `metadata` may hold besides references; the rest of it is meant for other services and has no effect.
+#: What else `metadata` may hold besides references; the rest is meant for other services and has no effect.
 OPTIONS = ("ratio", "aspect_ratio", "resolution", "size", "negative_prompt")
+#: Fields that count as the request's own when only `metadata` has them: without them it is another video.
+LIFTED = ("duration", "seconds", "seed", "n", "width", "height")
+
+Metadata = Annotated[dict[str, Any], Meta(max_length=64)]
 
 #: "5s" too, as older clients write it.
 Length = Annotated[float, Meta(ge=0, le=3600)] | Annotated[str, Meta(max_length=16)]
@@ -42,8 +46,8 @@ class RelayVideo(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: Only 1.
     n: Number | None = None
     response_format: Literal["url"] | None = None
-    #: Ratio, resolution, size and references, for clients that have no other place for them.
-    metadata: Annotated[dict[str, Any], Meta(max_length=64)] | None = None
+    #: Length, ratio, resolution, references …, for clients that have no other place for them.
+    metadata: Metadata | None = None
     #: Without effect: it names the caller's own user.
     user: Any = None
 

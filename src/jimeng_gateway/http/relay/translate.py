@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jimeng_gateway.domain.errors import InvalidRequest
@@ -17,6 +18,7 @@ from jimeng_gateway.http.givens import FIELDS, Given, from_json
 from jimeng_gateway.http.links import Links
 from jimeng_gateway.http.outcome import JobFailed, stored
 from jimeng_gateway.http.relay.shapes import (
+    LIFTED,
     OPTIONS,
     RelayError,
     RelayMetadata,
@@ -30,7 +32,10 @@ _NESTED = re.compile(r"metadata\[(\w+)\]")
 
 
 def unpack(values: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Given]]:
-    """References out of `metadata`, which a form has as JSON or as fields like `metadata[ratio]`."""
+    """References and fields out of `metadata`, which a form has as JSON or as fields like `metadata[ratio]`.
+
+    A field that is said in both places counts as it stands in the request itself.
+    """
     left = {name: value for name, value in values.items() if not _NESTED.fullmatch(name)}
     nested = {match[1]: values[name] for name in values if (match := _NESTED.fullmatch(name))}
     metadata = left.get("metadata")
@@ -44,30 +49,43 @@ def unpack(values: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Given]]:
         return left, ()
     givens = tuple(from_json({name: value for name, value in metadata.items() if name in FIELDS}))
     rest = {name: value for name, value in metadata.items() if name not in FIELDS and value is not None}
+    lifted = {name: rest.pop(name) for name in LIFTED if name in rest}
+    left |= {name: value for name, value in lifted.items() if not left.get(name)}
     return {**left, "metadata": rest} if rest else _without(left, "metadata"), givens
 
 
 def wish_of(body: RelayVideo, references: tuple[Reference, ...]) -> Wish:
     """The wish; InvalidRequest for what contradicts itself or has no meaning here."""
-    options = _options(body)
-    return Wish(
+    wish = Wish(
         kind=Kind.VIDEO,
         prompt=body.prompt,
         model=body.model,
         n=body.n or None,
         duration=_agreed("duration", body.duration or None, "seconds", body.seconds or None),
-        size=_agreed("width", _pixels(body), "size", body.size or options.get("size")),
-        ratio=body.ratio
-        or _agreed("ratio", options.get("ratio"), "aspect_ratio", options.get("aspect_ratio")),
-        resolution=body.resolution or options.get("resolution"),
-        negative_prompt=options.get("negative_prompt"),
+        size=_agreed("width", _pixels(body), "size", body.size),
+        ratio=body.ratio,
+        resolution=body.resolution,
         seed=body.seed,
         references=references,
     )
+    return with_options(wish, body.metadata)
 
 
-def _options(body: RelayVideo) -> dict[str, str]:
-    known = {name: value for name, value in (body.metadata or {}).items() if name in OPTIONS}
+def with_options(wish: Wish, metadata: Mapping[str, Any] | None) -> Wish:
+    """The wish with what only `metadata` says; InvalidRequest if that contradicts itself."""
+    options = _options(metadata or {})
+    return replace(
+        wish,
+        size=wish.size or options.get("size"),
+        ratio=wish.ratio
+        or _agreed("ratio", options.get("ratio"), "aspect_ratio", options.get("aspect_ratio")),
+        resolution=wish.resolution or options.get("resolution"),
+        negative_prompt=options.get("negative_prompt"),
+    )
+
+
+def _options(metadata: Mapping[str, Any]) -> dict[str, str]:
+    known = {name: value for name, value in metadata.items() if name in OPTIONS}
     for name, value in known.items():
         if not isinstance(value, str):
             raise InvalidRequest(f"field `metadata.{name}`: expected `str`", param="metadata")

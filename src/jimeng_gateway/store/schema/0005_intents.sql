@@ -18,6 +18,8 @@ CREATE TABLE intent (
     -- Counted by the client: which of its tries made the task, and the highest that was seen since.
     born_try INTEGER NOT NULL,
     last_try INTEGER NOT NULL,
+    -- Our own id of the request that made the task, or found it last.
+    seen_by TEXT NOT NULL,
     -- Of a client that repeats without saying so: the connection it used last, when it was answered there, and
     -- when it hung up instead.
     peer TEXT,
