@@ -244,6 +244,7 @@ async def open_parts(settings: Settings, telemetry: Telemetry | None = None) -> 
                 session_slots=settings.session_slots,
                 file_retention=int(settings.file_retention * 1000),
                 aliases=dict(settings.model_aliases),
+                callback_hosts=AllowedHosts.parse(settings.egress_allowed_hosts),
                 link_ttl=math.ceil(settings.link_ttl),
                 admin_digest=digest(settings.admin_token) if settings.admin_token else "",
                 signer=lambda: _signer_check(signer),

@@ -247,7 +247,8 @@ class Settings:
     egress_allowed_hosts: str = _setting(
         HOSTS,
         "",
-        "Hosts from which references may be fetched by URL; these may be private or on this machine. "
+        "Hosts from which references may be fetched by URL, and to which callbacks may be sent; these may be "
+        "private or on this machine. "
         "Empty: every public host.",
     )
     poll_image_first: float = _setting(

@@ -18,6 +18,7 @@ from typing import Any
 import apsw
 
 from jimeng_gateway.credentials import Credentials
+from jimeng_gateway.domain.addresses import AllowedHosts
 from jimeng_gateway.domain.intake import Wish
 from jimeng_gateway.domain.policy import Cadence, Limits
 from jimeng_gateway.domain.ports import Clock, Identities, Upstream
@@ -110,6 +111,8 @@ class World:
                     "telemetry": self.telemetry,
                     "limits": self.limits,
                     "session_slots": 2,
+                    # Tests that call inside want to see who refuses it, and that is the one who dials.
+                    "callback_hosts": AllowedHosts.parse("127.0.0.1,::1,169.254.169.254,localhost"),
                     **parts,
                 }
             )

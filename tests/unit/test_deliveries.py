@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jimeng_gateway.domain import lifecycle
+from jimeng_gateway.domain.addresses import AllowedHosts
 from jimeng_gateway.domain.deliveries import (
     FINAL,
     LONGEST_URL,
@@ -123,7 +124,7 @@ def test_ends_are_told_three_times_and_the_rest_once(
     ],
 )
 def test_addresses_that_may_be_told(url: str, place: str) -> None:
-    assert checked_url(url) == url
+    assert checked_url(url, AllowedHosts(("10.0.0.1", "::1", "a", "a.example"))) == url
     assert place_of(url) == place
 
 
@@ -150,9 +151,42 @@ def test_addresses_that_may_be_told(url: str, place: str) -> None:
 )
 def test_addresses_that_may_not(url: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        checked_url(url)
+        checked_url(url, AllowedHosts())
     assert refusal.value.param == "callback_url"
     assert "secret" not in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed", "why"),
+    [
+        ("http://127.0.0.1/x", "", "loopback"),
+        ("http://[::1]:5100/x", "", "loopback"),
+        ("http://10.1.2.3/x", "", "private"),
+        ("http://169.254.169.254/latest", "", "metadata"),
+        ("http://[::ffff:127.0.0.1]/", "", "IPv4-mapped"),
+        ("https://1.1.1.1/", "hooks.example", "not among the allowed hosts"),
+        ("https://other.example/", "hooks.example", "not among the allowed hosts"),
+        ("https://hooks.example:8443/", "hooks.example:443", "not among the allowed hosts"),
+    ],
+)
+def test_what_leads_inside_is_refused_before_anything_is_paid_for(url: str, allowed: str, why: str) -> None:
+    with pytest.raises(InvalidRequest, match=why):
+        checked_url(url, AllowedHosts.parse(allowed))
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://1.1.1.1/", ""),
+        # Where a name leads is judged when it is dialled.
+        ("https://localhost/", ""),
+        ("http://10.1.2.3:8080/x", "10.1.0.0/16"),
+        ("https://a.hooks.example/", ".hooks.example"),
+        ("https://hooks.example/", "hooks.example:443"),
+    ],
+)
+def test_what_may_be_outside_is_taken(url: str, allowed: str) -> None:
+    assert checked_url(url, AllowedHosts.parse(allowed)) == url
 
 
 def test_ids_are_the_same_for_the_same_and_for_nothing_else() -> None:

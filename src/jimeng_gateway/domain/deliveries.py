@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from jimeng_gateway.domain.addresses import AllowedHosts, Verdict, is_address
 from jimeng_gateway.domain.errors import InvalidRequest
 from jimeng_gateway.domain.task import Stage, Task
 
@@ -143,10 +144,10 @@ def place_of(url: str) -> str:
     return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
-def checked_url(url: str) -> str:
+def checked_url(url: str, allowed: AllowedHosts) -> str:
     """The address, if it is one that may be told anything; InvalidRequest otherwise.
 
-    Where it leads is judged when it is dialled (egress.py): a name can lead elsewhere by then.
+    Where a name leads is judged when it is dialled (egress.py): it can lead elsewhere by then.
     """
     try:
         parts = urlsplit(url)
@@ -161,7 +162,19 @@ def checked_url(url: str) -> str:
         raise _refuse("a URL with a user name or password is not called; put a token into its query")
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         raise _refuse("it holds characters that no URL may have")
+    verdict = _verdict(host, port or (443 if parts.scheme == "https" else 80), allowed)
+    if not verdict.allowed:
+        raise _refuse(f"its host is one that callers may not have called ({verdict.reason})")
     return url
+
+
+def _verdict(host: str, port: int, allowed: AllowedHosts) -> Verdict:
+    """What is known before anything is paid for: all of an address, of a name whether it is listed."""
+    if is_address(host):
+        return allowed.judge(host, port, host)
+    if allowed.entries and not allowed.names(host, port):
+        return Verdict(False, "not among the allowed hosts")
+    return Verdict(True, "a name")
 
 
 def _refuse(why: str) -> InvalidRequest:

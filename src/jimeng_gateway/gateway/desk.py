@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from jimeng_gateway.credentials import Credentials
+from jimeng_gateway.domain.addresses import AllowedHosts
 from jimeng_gateway.domain.errors import InvalidRequest
 from jimeng_gateway.domain.options import KeyOptions
 from jimeng_gateway.domain.policy import Limits
@@ -93,6 +94,8 @@ class GatewayParts:
     aliases: Mapping[str, str] = field(default_factory=dict)
     #: Seconds for which links to results are good; 0 for ever.
     link_ttl: int = 0
+    #: Where callers may have callbacks sent.
+    callback_hosts: AllowedHosts = field(default_factory=AllowedHosts)
     #: Whether videos can be submitted through the site's page, and why not.
     signer: Callable[[], dict[str, object]] = dict
 

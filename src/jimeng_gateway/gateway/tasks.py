@@ -88,7 +88,7 @@ class TaskDesk(Desk):
 
     async def _request(self, caller: Caller, order: Order) -> GenerationRequest:
         if order.callback_url:
-            checked_url(order.callback_url)
+            checked_url(order.callback_url, self._parts.callback_hosts)
         if order.request is not None:
             return order.request
         assert order.wish is not None

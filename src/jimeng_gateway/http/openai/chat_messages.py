@@ -15,6 +15,8 @@ from jimeng_gateway.http.body import shown
 from jimeng_gateway.http.givens import Given, from_json
 
 _TEXTS = ("text", "input_text")
+#: Roles that set the scene; they may stand anywhere.
+_SETTING = ("system", "developer")
 #: Types of parts that hold a reference: where in the part it is, and what it must be.
 _MEDIA: dict[str, Media | None] = {
     "image_url": Media.IMAGE,
@@ -61,6 +63,10 @@ def prompt_of(messages: Sequence[dict[str, Any]]) -> str:
     asked = last_asked(messages)
     if asked is None:
         raise _refuse("there is no message of the role `user`")
+    said = next((entry for entry in messages[asked + 1 :] if entry.get("role") not in _SETTING), None)
+    if said is not None:
+        # A front end that lets a model go on, or hands it what a tool said: that would be paid for once more.
+        raise _refuse("the last message must be the user's; it says what is to be made")
     content = messages[asked].get("content")
     text = content if isinstance(content, str) else _joined(content)
     if not text.strip():
